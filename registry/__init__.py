@@ -1,0 +1,1 @@
+"""An OCI registry made of Keystone, Glance and Swift, or of one directory."""

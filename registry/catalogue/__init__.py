@@ -1,0 +1,1 @@
+"""Image records: served, projected and rebuilt."""

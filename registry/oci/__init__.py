@@ -1,0 +1,1 @@
+"""The words of the OCI specs: parsed once, at the door; no I/O, no framework."""

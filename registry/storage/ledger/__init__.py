@@ -1,0 +1,1 @@
+"""The Ledger on SQL: SQLite or PostgreSQL, by SQLAlchemy Core."""

@@ -1,0 +1,356 @@
+"""The stores behind the registry: what each promises, whatever it is made of."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from registry.oci.digest import Digest
+from registry.oci.names import Reference, RepositoryName, Tag
+from registry.storage.records import (
+    BlobRecord,
+    ImageRecord,
+    JournalLine,
+    Link,
+    ManifestPut,
+    ManifestRecord,
+    Member,
+    Position,
+    Segment,
+    StoreIdentity,
+    Upload,
+)
+
+
+class SegmentWriter(Protocol):
+    """The one writer of an upload in one epoch."""
+
+    async def write(self, data: bytes) -> None:
+        """Take *data* (some MiB at most) after all that was written before."""
+        ...
+
+    async def checkpoint(self) -> Segment | None:
+        """What can be recorded now: all that was written since the last new segment began.
+
+        None where nothing was. A later checkpoint either grows the same segment or is a new one.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what the writer holds; what is not in a checkpoint may be lost. Idempotent."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Bytes: blobs by object name, and the segments of uploads.
+
+    A blob's life: its bytes come by one ``put``, or by ``writer`` segments that ``commit`` makes
+    one; then ``read`` serves them, unchanged for ever, until ``delete``. Nothing of an upload is
+    visible before. An object name is never used twice, so a late delete hits only a dead name.
+    Any method may raise StorageUnavailable, and a writing one StorageFull; each names the others.
+    """
+
+    async def put(
+        self, digest: Digest, size: int | None, chunks: AsyncIterator[bytes]
+    ) -> BlobRecord:
+        """Store *chunks* as one new object, durable when this answers.
+
+        Raises DigestInvalid if they are not *digest*'s content and SizeInvalid if they are not
+        *size* bytes (None: unknown); then nothing is stored, nor if *chunks* raises.
+        """
+        ...
+
+    async def writer(self, upload: str, epoch: int, offset: int) -> SegmentWriter:
+        """A writer of new segments of *upload* from byte *offset* on, of this *epoch* alone."""
+        ...
+
+    def read_segments(self, segments: Sequence[Segment]) -> AsyncIterator[bytes]:
+        """The recorded bytes, in order: of each segment its first ``size`` bytes."""
+        ...
+
+    async def commit(self, upload: str, segments: Sequence[Segment], digest: Digest) -> BlobRecord:
+        """Make one new object of *segments*, durable when this answers; *digest* names it only.
+
+        The segments are used up; a repeat after a crash makes another object or raises
+        StorageUnavailable where they are gone.
+        """
+        ...
+
+    async def discard(self, upload: str) -> None:
+        """Drop whatever is left of an upload that is over. Idempotent."""
+        ...
+
+    def read(self, blob: BlobRecord, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes *start* (inclusive) to *stop* (exclusive), in pieces of 1 MiB at most.
+
+        Raises StorageUnavailable at the first piece where the object is missing, and later where
+        it ends short: never a short body that looks whole.
+        """
+        ...
+
+    async def delete(self, object_name: str) -> None:
+        """Remove an object. Idempotent: success means that it is not there."""
+        ...
+
+
+class Journal(Protocol):
+    """Every change of names, line by line, beside the bytes: what a ledger is rebuilt from.
+
+    Lines of one project come in order, without gaps, from 1. A line that was appended twice counts
+    once. Any method may raise StorageUnavailable; ``append`` may raise StorageFull.
+    """
+
+    async def append(self, lines: Sequence[JournalLine]) -> None:
+        """Make *lines* durable; those that are there already are passed over.
+
+        Of each project, *lines* must be in order and begin at most one after its head.
+        """
+        ...
+
+    def read(self) -> AsyncIterator[JournalLine]:
+        """Every line, of each project in order."""
+        ...
+
+    async def heads(self) -> Mapping[str, int]:
+        """Each project's last sequence."""
+        ...
+
+    async def identity(self) -> StoreIdentity | None:
+        """What this store says it is; None if it was never used."""
+        ...
+
+    async def found(self, identity: StoreIdentity) -> None:
+        """Durably say what this store is. Raises StorageUnavailable if it says otherwise."""
+        ...
+
+
+class Ledger(Protocol):
+    """Names, links, references, sessions and records: exact, fast, and made again from the journal.
+
+    Every method is one transaction. Those that change names answer the Position of the journal
+    line that the same transaction wrote; the change may be acknowledged once that is flushed.
+    ``find_`` raises when absent. Any method may raise StorageUnavailable.
+    """
+
+    # -- reading --------------------------------------------------------------------------------
+
+    async def find_blob(self, repository: RepositoryName, digest: Digest) -> Link:
+        """The blob, if this repository is linked to it; raises BlobUnknown."""
+        ...
+
+    async def find_manifest(
+        self, repository: RepositoryName, reference: Reference
+    ) -> ManifestRecord:
+        """The manifest under a tag or digest. Raises ManifestUnknown, also for no repository."""
+        ...
+
+    async def list_tags(
+        self, repository: RepositoryName, *, after: str = "", limit: int | None = None
+    ) -> list[str]:
+        """Tags greater than *after* in byte order. Raises NameUnknown if no such repository.
+
+        A repository is there once a blob was linked or an upload begun in it.
+        """
+        ...
+
+    async def list_referrers(
+        self,
+        repository: RepositoryName,
+        subject: Digest,
+        *,
+        artifact_type: str | None = None,
+        after: Digest | None = None,
+        limit: int | None = None,
+    ) -> list[ManifestRecord]:
+        """Manifests whose subject is *subject*, by digest, each once; content may be left empty.
+
+        ``size`` of the descriptor must be right all the same, so content is not left empty.
+        Empty where the repository or subject is unknown.
+        """
+        ...
+
+    async def list_repositories(
+        self, *, projects: Iterable[str] | None, after: str = "", limit: int | None = None
+    ) -> list[RepositoryName]:
+        """Repositories that hold a manifest, by ``<project>/<path>`` in byte order.
+
+        Of *projects* only, or of all (None).
+        """
+        ...
+
+    async def list_links(self, digest: Digest, *, limit: int) -> list[RepositoryName]:
+        """Repositories that are linked to *digest*: where an anonymous mount may look."""
+        ...
+
+    # -- uploads --------------------------------------------------------------------------------
+
+    async def begin_upload(self, repository: RepositoryName, principal: str) -> Upload:
+        """A new session; makes the repository where there is none (not a change of names)."""
+        ...
+
+    async def find_upload(self, repository: RepositoryName, upload: str) -> Upload:
+        """Raises BlobUploadUnknown. A finished session is found for an hour."""
+        ...
+
+    async def lease_upload(
+        self, repository: RepositoryName, upload: str, *, at: int | None, seconds: float
+    ) -> Upload:
+        """Become the only writer: a new epoch, for *seconds* by the database's clock.
+
+        Raises BlobUploadUnknown (also if finished), UploadBusy if another's lease runs, and
+        RangeInvalid if *at* is given and not the offset; the session stays as it was then.
+        """
+        ...
+
+    async def record_segment(self, upload: Upload, segment: Segment, *, seconds: float) -> Upload:
+        """Count *segment*: it replaces the last one if of the same name, else comes after it.
+
+        *upload* is the session as the writer knows it: its epoch and offset must still be the
+        ledger's, else UploadBusy is raised and nothing is recorded. The lease runs anew.
+        """
+        ...
+
+    async def release_upload(self, upload: Upload) -> None:
+        """End the lease of this epoch. Idempotent; an older epoch releases nothing."""
+        ...
+
+    async def cancel_upload(self, repository: RepositoryName, upload: str) -> None:
+        """Forget the session. Raises BlobUploadUnknown, also if finished."""
+        ...
+
+    async def finish_upload(
+        self, repository: RepositoryName, upload: Upload | None, blob: BlobRecord
+    ) -> BlobRecord:
+        """Blob row, link and the session's end. *upload* None: content came in one request.
+
+        Answers the row that holds: where the digest was there already, the earlier one, and the
+        caller deletes its own object. Raises UploadBusy if *upload*'s epoch is not the ledger's.
+        """
+        ...
+
+    # -- names ----------------------------------------------------------------------------------
+
+    async def link_blob(
+        self, repository: RepositoryName, source: RepositoryName, digest: Digest
+    ) -> BlobRecord:
+        """Mount: link *repository* to a blob that *source* is linked to; raises BlobUnknown."""
+        ...
+
+    async def touch_link(self, repository: RepositoryName, digest: Digest) -> None:
+        """Promise the blob anew: raise ``touched_at`` to now. No error where there is no link."""
+        ...
+
+    async def put_manifest(self, put: ManifestPut) -> Position:
+        """Manifest, references, tags, records and the journal's line, all or nothing.
+
+        Locks the rows of all blobs named, in digest order. Raises ManifestBlobUnknown with the
+        digests that are missing, unless the put is sparse.
+        """
+        ...
+
+    async def delete_manifest(self, repository: RepositoryName, digest: Digest) -> Position:
+        """Remove a manifest and every tag on it; raises ManifestUnknown."""
+        ...
+
+    async def delete_tag(self, repository: RepositoryName, tag: Tag) -> Position:
+        """Remove a tag, and nothing else; raises ManifestUnknown."""
+        ...
+
+    async def unlink_blob(self, repository: RepositoryName, digest: Digest) -> Position:
+        """Take the repository's right to a blob; raises BlobUnknown. The bytes stay."""
+        ...
+
+    # -- image records --------------------------------------------------------------------------
+
+    async def find_record(self, record: str) -> ImageRecord:
+        """By id; raises ManifestUnknown."""
+        ...
+
+    async def find_record_by_key(self, project: str, key: str) -> ImageRecord:
+        """By its identity; raises ManifestUnknown."""
+        ...
+
+    async def list_records(
+        self,
+        *,
+        projects: Iterable[str] | None,
+        filters: Mapping[str, str],
+        after: str | None = None,
+        limit: int,
+        descending: bool = True,
+    ) -> list[ImageRecord]:
+        """Records by (created_at, id), newest first unless told, after the record of id *after*.
+
+        Seen are those of *projects* (None: all), public ones, and those shared with one of them
+        and accepted. *filters*: ``name``, ``visibility``, ``owner``, ``os_hidden`` ("true" or
+        "false"; default "false"), else a property's name, by equality. ManifestUnknown: *after*.
+        """
+        ...
+
+    async def share_record(
+        self,
+        record: str,
+        *,
+        visibility: str | None = None,
+        member: Member | None = None,
+        remove_member: str | None = None,
+    ) -> Position:
+        """Change who may see a record; raises ManifestUnknown. A member given is added or set."""
+        ...
+
+    async def list_members(self, record: str) -> list[Member]:
+        """By project; raises ManifestUnknown."""
+        ...
+
+    # -- journal and identity -------------------------------------------------------------------
+
+    async def pending_lines(self, project: str | None = None) -> list[JournalLine]:
+        """Lines not yet settled, of each project in order; 1,000 at most a call."""
+        ...
+
+    async def settle(self, heads: Mapping[str, int]) -> None:
+        """Forget pending lines up to each project's head: they lie in the journal."""
+        ...
+
+    async def replay(self, lines: Sequence[JournalLine]) -> None:
+        """Apply lines that the journal holds: those after this ledger's own heads, in order.
+
+        What was applied already is passed over; the records keep the ids and times of the lines.
+        Raises StorageUnavailable at a gap.
+        """
+        ...
+
+    async def heads(self) -> Mapping[str, int]:
+        """Each project's last sequence."""
+        ...
+
+    async def identity(self) -> tuple[StoreIdentity, bool] | None:
+        """Whose ledger this is, and whether it is whole (False: a rebuild is under way).
+
+        None while it is empty.
+        """
+        ...
+
+    async def found(self, identity: StoreIdentity, *, whole: bool) -> None:
+        """Say whose ledger this is. Raises StorageUnavailable if it is another store's."""
+        ...
+
+    # -- secrets of the server ------------------------------------------------------------------
+
+    async def load_keys(self) -> list[tuple[str, bytes, float]]:
+        """Signing keys: (kid, sealed or plain private key in PEM, created_at), newest first."""
+        ...
+
+    async def store_key(self, kid: str, pem: bytes) -> None:
+        """Keep a signing key; one that is there under *kid* stays as it is."""
+        ...
+
+    async def drop_key(self, kid: str) -> None:
+        """Forget a signing key. Idempotent."""
+        ...
+
+    async def revoke(self, token: str, expires_at: float) -> None:
+        """Remember until *expires_at* (seconds, UTC) that the token of this id is void."""
+        ...
+
+    async def is_revoked(self, token: str) -> bool:
+        """Whether ``revoke`` said so."""
+        ...

@@ -1,0 +1,1 @@
+"""HTTP, and nothing but HTTP: one module per resource of the distribution-spec."""
