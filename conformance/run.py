@@ -126,7 +126,7 @@ def run(spec: str, auth: str, server: str) -> Outcome:
         }
         if settings.auth:
             environment |= {"OCI_USERNAME": ALICE.name, "OCI_PASSWORD": ALICE.password}
-        suite = subprocess.run(
+        suite = subprocess.run(  # noqa: S603
             [tool("conformance")],
             cwd=report,  # it would read an oci-conformance.yaml of the working directory
             env=environment,
@@ -152,15 +152,16 @@ def main() -> int:
     try:
         outcome = run(asked.spec, asked.auth, asked.server)
     except (NotReady, OSError, subprocess.TimeoutExpired) as error:
-        print(f"conformance: {error}", file=sys.stderr)
+        sys.stderr.write(f"conformance: {error}\n")
         return 2
+    lines = []
     for leaf in outcome.leaves:
         if leaf.status != "pass":
-            print(f"{leaf.status}: {leaf.name}")
-            for complaint in leaf.complaints:
-                print(f"    {complaint}")
-    print(f"report: {(REPORTS / f'{asked.spec}-{asked.auth}').relative_to(ROOT)}/report.html")
-    print(outcome.summary(asked.spec, asked.auth))
+            lines.append(f"{leaf.status}: {leaf.name}")
+            lines += [f"    {complaint}" for complaint in leaf.complaints]
+    report = (REPORTS / f"{asked.spec}-{asked.auth}").relative_to(ROOT)
+    lines += [f"report: {report}/report.html", outcome.summary(asked.spec, asked.auth)]
+    sys.stdout.write("\n".join([*lines, ""]))
     return 0 if outcome.good else 1
 
 

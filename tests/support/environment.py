@@ -42,7 +42,9 @@ def free_port() -> int:
 def tool(name: str) -> str:
     """Answer the path of a Go module tool or a Debian program; raise NotReady if it is absent."""
     built = TOOLS / name
-    found = str(built) if built.exists() else shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    found = (
+        str(built) if built.exists() else shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    )
     if found is None:
         raise NotReady(f"{name} is not on this machine; scripts/setup --tests installs it")
     return found
@@ -65,7 +67,7 @@ def unmount_below(path: Path) -> None:
     lines = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
     points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
     for point in sorted((p for p in points if p.startswith(f"{path}/")), reverse=True):
-        subprocess.run([tool("umount"), point], check=False, capture_output=True)
+        subprocess.run([tool("umount"), point], check=False, capture_output=True)  # noqa: S603
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
@@ -100,7 +102,7 @@ class Process:
         self.log = log
         self._arguments = [str(argument) for argument in arguments]
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603
                 self._arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -127,7 +129,7 @@ class Process:
         return self._process.poll()
 
     def wait_ready(self, ready: Callable[[], bool], seconds: float = 60) -> None:
-        """Wait until *ready* answers true; raise NotReady with the log if the process ends first."""
+        """Wait until *ready* answers true; raise NotReady with the log if it ends first."""
 
         def alive_and_ready() -> bool:
             if self.status is not None:

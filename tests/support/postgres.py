@@ -35,7 +35,7 @@ def running_postgres() -> Iterator[str]:
         data = directory / "data"
         if user is not None:
             shutil.chown(directory, user, user)
-        subprocess.run(
+        subprocess.run(  # noqa: S603
             [
                 programs() / "initdb",
                 *("--pgdata", data),
@@ -67,12 +67,13 @@ def running_postgres() -> Iterator[str]:
         )
 
         def ready() -> bool:
+            probe: list[str | Path]
             probe = [programs() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-            return subprocess.run(probe, check=False).returncode == 0
+            return subprocess.run(probe, check=False).returncode == 0  # noqa: S603
 
         try:
             server.wait_ready(ready)
-            subprocess.run(
+            subprocess.run(  # noqa: S603
                 [
                     programs() / "createdb",
                     *("--host", "127.0.0.1"),

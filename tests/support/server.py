@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 import bcrypt
-
 from support.environment import (
     ROOT,
     Process,
@@ -24,7 +23,7 @@ from support.environment import (
 PEER = "docker-registry"
 """Debian's docker-registry, which the harness itself can be tried against."""
 
-KIND = os.environ.get("BERTH_TEST_SERVER", "berth")
+KIND = os.environ.get("TEST_REGISTRY", "berth")
 """Which server the tests start: ours, unless one tries the harness."""
 
 BERTH = ROOT / ".venv" / "bin" / "berth"
@@ -42,10 +41,10 @@ class Account:
         return self.name, self.password
 
 
-ALICE = Account(name="alice", password="rabbit-hole-7")
+ALICE = Account(name="alice", password="rabbit-hole-7")  # noqa: S106
 """Member of every test project: pulls, pushes, deletes."""
 
-CAROL = Account(name="carol", password="reading-glass-3")
+CAROL = Account(name="carol", password="reading-glass-3")  # noqa: S106
 """Reader of every test project: pulls only."""
 
 PROJECTS = ("library", "conformance")
