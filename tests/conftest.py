@@ -1,8 +1,11 @@
-"""What holds for every test: in CI a skipped one is a failed run."""
+"""What holds for every test: in CI a skipped one is a failed run; one PostgreSQL serves all."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
+
+from support.postgres import running_postgres
 
 skipped: list[str] = []
 
@@ -35,3 +38,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """SQLAlchemy's URL of a real PostgreSQL, started at the first test that asks for it.
+
+    It is shared: a test that must be alone makes a schema or a database of its own.
+    """
+    with running_postgres() as url:
+        yield url
