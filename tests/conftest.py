@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-
 from support.postgres import running_postgres
 
 skipped: list[str] = []
