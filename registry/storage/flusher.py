@@ -1,0 +1,144 @@
+"""Brings the ledger's pending lines into the journal; callers at one time share one fsync."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from registry.oci.errors import RegistryError, StorageUnavailable
+from registry.storage.ports import Journal
+from registry.storage.records import JournalLine, Position
+
+PAGE: Final = 1000
+"""Lines that a ledger answers at most."""
+
+
+class Outbox(Protocol):
+    """What a flusher needs of a ledger."""
+
+    async def pending_lines(self) -> list[JournalLine]:
+        """As in Ledger."""
+        ...
+
+    async def settle(self, heads: Mapping[str, int]) -> None:
+        """As in Ledger."""
+        ...
+
+
+class Flusher:
+    """One for each process; several may flush the same ledger into the same journal.
+
+    Lines that lie in the journal stay pending until they are settled: *settle_after* seconds
+    later, at *settle_at* lines, or at ``close``. Appending them again costs little.
+    """
+
+    def __init__(
+        self,
+        ledger: Outbox,
+        journal: Journal,
+        *,
+        settle_after: float = 1.0,
+        settle_at: int = 64,
+    ) -> None:
+        self._ledger = ledger
+        self._journal = journal
+        self._settle_after = settle_after
+        self._settle_at = settle_at
+        self._heads: dict[str, int] = {}
+        """What is known to lie in the journal."""
+        self._unsettled = 0
+        self._enough = asyncio.Event()
+        self._round: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
+
+    async def flush(self, position: Position) -> None:
+        """Answer once the journal holds *position*.
+
+        Raises StorageUnavailable or StorageFull; the line stays pending then, and a later flush,
+        of whatever position, tries it again.
+        """
+        if self._holds(position):
+            return
+        if self._round is not None:
+            # It may have asked the ledger before the line was there; how it ends is not for us.
+            await asyncio.wait({self._round})
+        if not self._holds(position):
+            await self._share_round()
+        if not self._holds(position):
+            # Another process appended and settled it; or it never was in this ledger.
+            self._heads.update(await self._journal.heads())
+            if not self._holds(position):
+                raise StorageUnavailable("the ledger has no such line for the journal")
+
+    async def flush_all(self) -> None:
+        """Bring every pending line into the journal, and settle."""
+        if self._round is not None:
+            await asyncio.wait({self._round})
+        await self._share_round()
+        await self._settle()
+
+    async def close(self) -> None:
+        """Settle what was flushed; what cannot be stays pending until the next start."""
+        if self._round is not None:
+            await asyncio.wait({self._round})
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.wait({self._settling})
+        if self._unsettled:
+            with contextlib.suppress(RegistryError):
+                await self._settle()
+
+    async def _share_round(self) -> None:
+        """One round that begins now or began since the caller last waited."""
+        if self._round is None:
+            self._round = asyncio.create_task(self._append_pending())
+            self._round.add_done_callback(self._end_round)
+        # A caller that goes away takes nothing from those who share the round.
+        await asyncio.shield(self._round)
+
+    def _end_round(self, task: asyncio.Task[None]) -> None:
+        self._round = None
+        if not task.cancelled():
+            task.exception()  # told to those who waited; they may be gone
+        if self._unsettled and self._settling is None:
+            self._settling = asyncio.create_task(self._settle_later())
+
+    async def _append_pending(self) -> None:
+        while True:
+            lines = await self._ledger.pending_lines()
+            fresh = [line for line in lines if not self._holds(line.position)]
+            if fresh:
+                await self._journal.append(fresh)
+                for line in fresh:
+                    self._heads[line.position.project] = line.position.sequence
+                self._unsettled += len(fresh)
+                if self._unsettled >= self._settle_at:
+                    self._enough.set()
+            if len(lines) < PAGE:
+                return
+            await self._settle()  # else the next page would be this one again
+
+    async def _settle_later(self) -> None:
+        try:
+            while self._unsettled:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._enough.wait(), self._settle_after)
+                try:
+                    await self._settle()
+                except RegistryError:  # nothing is lost: the lines are appended again, and known
+                    await asyncio.sleep(self._settle_after)
+        finally:
+            self._settling = None
+
+    async def _settle(self) -> None:
+        self._enough.clear()
+        settled, self._unsettled = self._unsettled, 0
+        try:
+            heads = await self._journal.heads()
+            await self._ledger.settle(heads)
+        except BaseException:
+            self._unsettled += settled
+            raise
+
+    def _holds(self, position: Position) -> bool:
+        return self._heads.get(position.project, 0) >= position.sequence

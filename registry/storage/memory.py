@@ -1,0 +1,131 @@
+"""Bytes and lines in dicts: the model that every other store is compared with."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from registry.oci.digest import Digest
+from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
+from registry.storage.layout import new_object_name
+from registry.storage.ports import SegmentWriter
+from registry.storage.records import BlobRecord, JournalLine, Segment, StoreIdentity
+
+PIECE = 1024 * 1024
+
+
+class MemorySegmentWriter:
+    """Appends to one bytearray."""
+
+    def __init__(self, name: str, content: bytearray) -> None:
+        self._name = name
+        self._content = content
+        self._closed = False
+
+    async def write(self, data: bytes) -> None:
+        if self._closed:
+            raise StorageUnavailable("the writer was closed")
+        self._content += data
+
+    async def checkpoint(self) -> Segment | None:
+        return Segment(self._name, len(self._content)) if self._content else None
+
+    async def close(self) -> None:
+        self._closed = True
+
+
+class MemoryBlobStore:
+    """Objects and segments by name."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+        self._segments: dict[str, bytearray] = {}
+
+    async def put(
+        self, digest: Digest, size: int | None, chunks: AsyncIterator[bytes]
+    ) -> BlobRecord:
+        content = b"".join([chunk async for chunk in chunks])
+        if size is not None and len(content) != size:
+            raise SizeInvalid(f"{size} bytes were announced, and {len(content)} came")
+        if Digest.of(content, digest.algorithm) != digest:
+            raise DigestInvalid(f"the {len(content)} bytes that came are of another digest")
+        return self._keep(digest, content)
+
+    async def writer(self, upload: str, epoch: int, offset: int) -> SegmentWriter:
+        name = f"{upload}/{epoch}-{offset}"
+        if name in self._segments:
+            raise StorageUnavailable("the segment is there already")
+        content = self._segments[name] = bytearray()
+        return MemorySegmentWriter(name, content)
+
+    async def read_segments(self, segments: Sequence[Segment]) -> AsyncIterator[bytes]:
+        for segment in segments:
+            content = self._segment(segment)
+            for start in range(0, len(content), PIECE):
+                yield content[start : start + PIECE]
+
+    async def commit(self, upload: str, segments: Sequence[Segment], digest: Digest) -> BlobRecord:
+        del upload
+        return self._keep(digest, b"".join(map(self._segment, segments)))
+
+    async def discard(self, upload: str) -> None:
+        for name in [name for name in self._segments if name.startswith(f"{upload}/")]:
+            del self._segments[name]
+
+    async def read(self, blob: BlobRecord, start: int, stop: int) -> AsyncIterator[bytes]:
+        content = self._objects.get(blob.object)
+        if content is None:
+            raise StorageUnavailable("the object is missing")
+        for at in range(start, min(stop, len(content)), PIECE):
+            yield content[at : min(at + PIECE, stop)]
+        if stop > len(content):
+            raise StorageUnavailable("an object is shorter than recorded")
+
+    async def delete(self, object_name: str) -> None:
+        self._objects.pop(object_name, None)
+
+    def _keep(self, digest: Digest, content: bytes) -> BlobRecord:
+        name = new_object_name(digest)
+        self._objects[name] = content
+        return BlobRecord(digest, name, len(content))
+
+    def _segment(self, segment: Segment) -> bytes:
+        content = self._segments.get(segment.name, b"")
+        if len(content) < segment.size:
+            raise StorageUnavailable("a segment is shorter than recorded")
+        return bytes(content[: segment.size])
+
+
+class MemoryJournal:
+    """Lines in one list."""
+
+    def __init__(self) -> None:
+        self._lines: list[JournalLine] = []
+        self._heads: dict[str, int] = {}
+        self._identity: StoreIdentity | None = None
+
+    async def append(self, lines: Sequence[JournalLine]) -> None:
+        heads = dict(self._heads)
+        fresh = []
+        for line in lines:
+            project, sequence = line.position.project, line.position.sequence
+            head = heads.get(project, 0)
+            if sequence > head + 1:
+                raise StorageUnavailable(f"line {sequence} of {project} cannot follow line {head}")
+            if sequence == head + 1:
+                heads[project] = sequence
+                fresh.append(line)
+        self._lines += fresh
+        self._heads = heads
+
+    async def read(self) -> AsyncIterator[JournalLine]:
+        for line in list(self._lines):
+            yield line
+
+    async def heads(self) -> Mapping[str, int]:
+        return dict(self._heads)
+
+    async def identity(self) -> StoreIdentity | None:
+        return self._identity
+
+    async def found(self, identity: StoreIdentity) -> None:
+        if self._identity not in {None, identity}:
+            raise StorageUnavailable("the store says that it is another")
+        self._identity = identity
