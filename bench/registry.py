@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Measure our registry and a peer's side by side, in one run, and print the ratios.
+
+    .venv/bin/python bench/registry.py [--peer docker-registry] [--quick] [--json F]
+                                       [--workers N] [--rows PATTERN]
+
+bench/README.md says what the rows are and how to read them.
+"""
+
+import argparse
+import fnmatch
+import json
+import signal
+import sys
+import time
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# Instead of bench/, where this very file would pass for the package `registry`.
+sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
+
+from rich.console import Console  # noqa: E402 - needs the line above
+from support.environment import NotReady  # noqa: E402
+
+from bench import report, rows  # noqa: E402
+from bench.measure import QUIET, Generator, LoadFailed, Side, running  # noqa: E402
+from bench.report import ROLES, Result  # noqa: E402
+from bench.rows import Row, Scale  # noqa: E402
+
+WIDTH = 150
+"""Columns of the table, on a terminal or not."""
+
+
+def select(scale: Scale, pattern: str) -> list[Row]:
+    """Answer the rows whose names match *pattern*, with what they need, in the order they run."""
+    every = rows.make(scale)
+    asked = [row for row in every if fnmatch.fnmatchcase(row.name, pattern)]
+    return [row for row in every if row in asked or rows.prepares(row, asked)]
+
+
+def measure(
+    result: Result, sides: dict[str, Side], rounds: int, seed: int, console: Console
+) -> None:
+    """Fill *result*: ours, the peer's, then the other way round, and so on."""
+    begin = time.monotonic()
+    for turn in range(1 if result.row.once else rounds):
+        for role in ROLES if turn % 2 == 0 else reversed(ROLES):
+            if role in result.failures:
+                continue
+            try:
+                figures = sides[role].measure(result.row, seed + turn)
+            except LoadFailed as error:
+                result.failures[role] = str(error)
+            else:
+                result.figures[role].append(figures)
+    told = [
+        f"{role} {result.middle(role, lambda f: f.rate(result.row)):,.0f}"
+        if result.figures[role] and role not in result.failures
+        else f"{role} failed"
+        for role in ROLES
+    ]
+    seconds = time.monotonic() - begin
+    console.print(
+        f"  {result.row.name:24} {', '.join(told)} {result.row.unit}  ({seconds:.1f} s)",
+        highlight=False,
+    )
+
+
+def run(
+    scale: Scale, chosen: list[Row], kinds: dict[str, str], workers: int, console: Console
+) -> list[Result]:
+    """Measure the *chosen* rows; each group has fresh servers on empty directories."""
+    generator = Generator()
+    results = []
+    for group, members in groupby(chosen, key=lambda row: row.group):
+        console.print(f"{group}: starting {' and '.join(kinds.values())}")
+        with running(kinds, workers, generator) as sides:
+            for side in sides.values():
+                # Also warms up a server that is about to be looked at while it idles.
+                side.seed(scale.pull if group == "read" else 0)
+            for row in members:
+                result = Result(row)
+                results.append(result)
+                # No two measurements on a server push the same blobs.
+                measure(result, sides, scale.rounds, 1000 * len(results), console)
+    return results
+
+
+def main() -> int:
+    """Read the command line, run, report; answer the exit status."""
+    words = argparse.ArgumentParser(description="Measure our registry beside a peer's.")
+    words.add_argument("--peer", choices=sorted(QUIET), default="docker-registry")
+    words.add_argument("--ours", choices=sorted(QUIET), default="berth", help=argparse.SUPPRESS)
+    words.add_argument("--quick", action="store_true", help="a rough look, in under a minute")
+    words.add_argument("--json", type=Path, metavar="F", help="write all raw figures there")
+    words.add_argument("--workers", type=int, default=2, metavar="N", help="of ours (default 2)")
+    words.add_argument("--rounds", type=int, metavar="N", help="other than 3, or 1 if quick")
+    words.add_argument("--rows", default="*", metavar="PATTERN", help="such as 'push-*'")
+    asked = words.parse_args()
+    scale = rows.QUICK if asked.quick else rows.FULL
+    if asked.rounds:
+        scale = replace(scale, rounds=asked.rounds)
+    chosen = select(scale, asked.rows)
+    if not chosen:
+        words.error(f"no row is called {asked.rows}")
+    if report.filesystem(ROOT) == "tmpfs":
+        words.error("the checkout lies in memory; the data must be on a disk")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the servers would stay
+    console = Console(stderr=True, soft_wrap=True)
+    kinds = {"ours": asked.ours, "peer": asked.peer}
+    begin = time.monotonic()
+    try:
+        results = run(scale, chosen, kinds, asked.workers, console)
+    except (NotReady, LoadFailed, OSError) as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 2
+    seconds = time.monotonic() - begin
+    report.show(Console(width=WIDTH), results, kinds)
+    sys.stdout.flush()
+    if asked.json:
+        settings: dict[str, object] = {
+            **kinds, "quick": asked.quick, "workers": asked.workers, "seconds": seconds,
+        }  # fmt: skip
+        text = json.dumps(report.document(results, settings), indent=1)
+        asked.json.write_text(text + "\n", "utf-8")
+    sys.stdout.write(f"{len(results)} rows in {seconds:.0f} s\n")
+    sys.stdout.writelines(f"{line}\n" for line in report.lines(results, kinds))
+    return 1 if any(result.failures for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
