@@ -11,10 +11,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
+from bench.rows import GIB, MIB, Row
 from support.environment import ROOT, NotReady, tool
 from support.server import Server, Settings
-
-from bench.rows import GIB, MIB, Row
 
 SECONDS = 900
 """No measurement takes a tenth of this."""

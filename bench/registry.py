@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
 
 from rich.console import Console  # noqa: E402 - needs the line above
-from support.environment import NotReady  # noqa: E402
 
 from bench import report, rows  # noqa: E402
 from bench.measure import QUIET, Generator, LoadFailed, Side, running  # noqa: E402
 from bench.report import ROLES, Result  # noqa: E402
 from bench.rows import Row, Scale  # noqa: E402
+from support.environment import NotReady  # noqa: E402
 
 WIDTH = 150
 """Columns of the table, on a terminal or not."""

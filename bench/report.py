@@ -12,10 +12,10 @@ from statistics import median
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from support.environment import ROOT
 
 from bench.measure import Figures
 from bench.rows import MIB, Row
+from support.environment import ROOT
 
 ROLES = ("ours", "peer")
 

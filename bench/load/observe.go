@@ -23,7 +23,7 @@ type figures struct {
 	P99        float64 `json:"p99"`
 	ServerCPU  float64 `json:"server_cpu"`
 	ClientCPU  float64 `json:"client_cpu"`
-	MachineCPU float64 `json:"machine_cpu"` // of all processes and the kernel
+	MachineCPU float64 `json:"machine_cpu"` // of all processes, the kernel and the hypervisor
 	IdlePSS    int64   `json:"idle_pss"`
 	PeakPSS    int64   `json:"peak_pss"`
 	PeakRSS    int64   `json:"peak_rss"`
@@ -128,13 +128,14 @@ func ownCPU() float64 {
 	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
 }
 
-// machineCPU answers what all processors together did since the start, without idling and iowait.
+// machineCPU answers what all processors together did since the start, without idling and iowait,
+// but with what the hypervisor took away.
 func machineCPU() float64 {
 	text, _ := os.ReadFile("/proc/stat")
 	line, _, _ := strings.Cut(string(text), "\n")
 	var ticks int64
 	for i, field := range strings.Fields(line) {
-		if i == 1 || i == 2 || i == 3 || i == 6 || i == 7 { // user nice system irq softirq
+		if i == 1 || i == 2 || i == 3 || i == 6 || i == 7 || i == 8 { // user nice system irq softirq steal
 			n, _ := strconv.ParseInt(field, 10, 64)
 			ticks += n
 		}
