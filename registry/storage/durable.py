@@ -45,6 +45,12 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+def ensure_directory(path: Path) -> None:
+    """Make *path* for the owner alone; not durable, and another may remove it again at once."""
+    with contextlib.suppress(FileExistsError):  # pathlib's exist_ok fails in that race
+        os.mkdir(path, 0o700)  # noqa: PTH102
+
+
 def make_directory(path: Path) -> None:
     """Make *path* and what is missing above it, durable, for the owner alone."""
     missing = []
@@ -52,7 +58,7 @@ def make_directory(path: Path) -> None:
         missing.append(path)
         path = path.parent
     for directory in reversed(missing):
-        directory.mkdir(mode=0o700, exist_ok=True)
+        ensure_directory(directory)
         sync_directory(directory.parent)
 
 
@@ -179,7 +185,7 @@ class GrowingFile:
         if self._closed:
             raise StorageUnavailable("the writer was closed")
         if self._fd is None:
-            self.path.parent.mkdir(mode=0o700, exist_ok=True)
+            ensure_directory(self.path.parent)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             self._made = True
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -20,6 +20,7 @@ from registry.oci.digest import Digest, Hasher, new_hasher
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
 from registry.storage.durable import (
     GrowingFile,
+    ensure_directory,
     make_directory,
     sync_directory,
     sync_or_remove,
@@ -199,7 +200,7 @@ class FilesystemBlobStore:
     def _give_name(self, call: Callable[[Path, Path], None], source: Path, target: Path) -> None:
         while True:
             make_directory(target.parent.parent)
-            target.parent.mkdir(mode=0o700, exist_ok=True)
+            ensure_directory(target.parent)
             try:
                 call(source, target)
             except FileNotFoundError:
