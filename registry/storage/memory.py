@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
 from registry.storage.layout import new_object_name
+from registry.storage.lines import encode
 from registry.storage.ports import SegmentWriter
 from registry.storage.records import BlobRecord, JournalLine, Segment, StoreIdentity
 
@@ -105,6 +106,7 @@ class MemoryJournal:
         heads = dict(self._heads)
         fresh = []
         for line in lines:
+            encode(line)  # refuses what is no line
             project, sequence = line.position.project, line.position.sequence
             head = heads.get(project, 0)
             if sequence > head + 1:

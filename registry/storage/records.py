@@ -150,7 +150,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class JournalLine:
-    """One change of names, as it lies with the bytes. *content* is one JSON object in UTF-8."""
+    """One change of names, as it lies with the bytes.
+
+    *content* is one JSON object in UTF-8, written on one line.
+    """
 
     position: Position
     content: bytes

@@ -12,7 +12,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
 from registry.storage.ports import BlobStore, SegmentWriter
 from registry.storage.records import BlobRecord, Segment
-from tests.support.streams import Gone, broken, collect, stream
+from support.streams import Gone, broken, collect, stream
 
 MIB = 1024 * 1024
 HELLO = b"hello, world"

@@ -12,12 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.oci.digest import Digest
-from registry.oci.errors import DigestInvalid, StorageFull, StorageUnavailable
-from registry.storage.filesystem import FilesystemBlobStore
-from registry.storage.ports import BlobStore
-from registry.storage.records import BlobRecord, Segment
-from tests.contract.blob_store_contract import (
+from contract.blob_store_contract import (
     HELLO,
     LARGE,
     MIB,
@@ -26,8 +21,13 @@ from tests.contract.blob_store_contract import (
     read,
     write,
 )
-from tests.support.disk import small_disk
-from tests.support.streams import Gone, broken, collect, stream
+from registry.oci.digest import Digest
+from registry.oci.errors import DigestInvalid, StorageFull, StorageUnavailable
+from registry.storage.filesystem import FilesystemBlobStore
+from registry.storage.ports import BlobStore
+from registry.storage.records import BlobRecord, Segment
+from support.disk import small_disk
+from support.streams import Gone, broken, collect, stream
 
 
 class TestFilesystemBlobStore(BlobStoreContract):
@@ -212,7 +212,7 @@ async def test_a_paused_process_that_wakes_after_the_commit_cannot_reach_the_obj
     store: FilesystemBlobStore, tmp_path: Path
 ) -> None:
     upload = new_upload()
-    with subprocess.Popen(  # noqa: ASYNC220, S603 - a pipe's line is waited for, on purpose
+    with subprocess.Popen(  # noqa: ASYNC220 - a pipe's line is waited for, on purpose
         [sys.executable, "-c", WRITER, str(tmp_path), upload],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

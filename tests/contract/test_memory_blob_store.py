@@ -2,9 +2,9 @@
 
 import pytest
 
+from contract.blob_store_contract import BlobStoreContract
 from registry.storage.memory import MemoryBlobStore
 from registry.storage.ports import BlobStore
-from tests.contract.blob_store_contract import BlobStoreContract
 
 
 class TestMemoryBlobStore(BlobStoreContract):

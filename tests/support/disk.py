@@ -19,4 +19,4 @@ def small_disk(directory: Path, size: int) -> Iterator[Path]:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True)  # noqa: S603 - the words stand above
+    subprocess.run(command, check=True)

@@ -1,0 +1,158 @@
+"""What every Journal promises, sentence by sentence."""
+
+import asyncio
+
+import pytest
+
+from registry.oci.errors import StorageUnavailable
+from registry.storage.ports import Journal
+from registry.storage.records import JournalLine, Position, StoreIdentity
+
+SHOES = "0123456789abcdef0123456789abcdef"
+HATS = "hats"
+
+
+class JournalContract:
+    """Subclass, give the fixture ``journal``, inherit the tests."""
+
+    async def test_a_new_journal_is_empty(self, journal: Journal) -> None:
+        assert await everything(journal) == []
+        assert await journal.heads() == {}
+
+    async def test_what_was_appended_is_read_back_whole_and_in_order(
+        self, journal: Journal
+    ) -> None:
+        lines = [line(SHOES, 1), line(SHOES, 2, '{"tag": "größer → 🧢"}'), line(SHOES, 3)]
+        await journal.append(lines[:1])
+        await journal.append(lines[1:])
+        assert await everything(journal) == lines
+        assert await journal.heads() == {SHOES: 3}
+
+    async def test_projects_are_counted_each_by_itself(self, journal: Journal) -> None:
+        await journal.append([line(SHOES, 1), line(HATS, 1), line(SHOES, 2)])
+        await journal.append([line(HATS, 2)])
+        lines = await everything(journal)
+        assert of(lines, SHOES) == [line(SHOES, 1), line(SHOES, 2)]
+        assert of(lines, HATS) == [line(HATS, 1), line(HATS, 2)]
+        assert await journal.heads() == {SHOES: 2, HATS: 2}
+
+    async def test_appending_nothing_changes_nothing(self, journal: Journal) -> None:
+        await journal.append([])
+        assert await everything(journal) == []
+
+    async def test_a_line_appended_twice_counts_once(self, journal: Journal) -> None:
+        await journal.append([line(SHOES, 1), line(SHOES, 2)])
+        await journal.append([line(SHOES, 1), line(SHOES, 2)])
+        await journal.append([line(SHOES, 2), line(SHOES, 3)])
+        await journal.append([line(SHOES, 1)])
+        assert await everything(journal) == [line(SHOES, n) for n in (1, 2, 3)]
+
+    @pytest.mark.parametrize("missing", [1, 3])
+    async def test_a_gap_is_refused_and_nothing_of_it_appended(
+        self, journal: Journal, missing: int
+    ) -> None:
+        before = [line(SHOES, n) for n in range(1, missing)]
+        await journal.append(before)
+        with pytest.raises(StorageUnavailable):
+            await journal.append([line(HATS, 1), line(SHOES, missing + 1)])
+        assert await everything(journal) == before
+        await journal.append([line(SHOES, missing), line(SHOES, missing + 1)])
+        assert (await journal.heads())[SHOES] == missing + 1
+
+    async def test_a_gap_within_the_lines_is_refused(self, journal: Journal) -> None:
+        with pytest.raises(StorageUnavailable):
+            await journal.append([line(SHOES, 1), line(SHOES, 3)])
+        assert await everything(journal) == []
+
+    async def test_a_line_may_be_large(self, journal: Journal) -> None:
+        lines = [line(SHOES, n, f'{{"manifest": "{"x" * 4_000_000}"}}') for n in (1, 2)]
+        await journal.append(lines)
+        assert await everything(journal) == lines
+
+    async def test_many_appends_at_once_lose_nothing(self, journal: Journal) -> None:
+        async def append(project: str) -> None:
+            for n in range(1, 11):
+                await journal.append([line(project, n)])
+
+        await asyncio.gather(*(append(f"project-{n}") for n in range(8)))
+        lines = await everything(journal)
+        assert len(lines) == 80
+        for n in range(8):
+            assert of(lines, f"project-{n}") == [line(f"project-{n}", s) for s in range(1, 11)]
+
+    async def test_a_reading_sees_what_was_there_when_it_began(self, journal: Journal) -> None:
+        await journal.append([line(SHOES, 1), line(SHOES, 2)])
+        lines = journal.read()
+        first = await anext(lines)
+        await journal.append([line(SHOES, 3)])
+        assert [first] + [found async for found in lines] == [line(SHOES, 1), line(SHOES, 2)]
+
+    async def test_heads_are_the_callers_to_keep(self, journal: Journal) -> None:
+        await journal.append([line(SHOES, 1)])
+        heads = await journal.heads()
+        await journal.append([line(SHOES, 2)])
+        assert heads == {SHOES: 1}
+
+    async def test_a_store_that_was_never_used_says_nothing(self, journal: Journal) -> None:
+        assert await journal.identity() is None
+
+    async def test_a_store_says_what_it_was_told_to_be(self, journal: Journal) -> None:
+        await journal.found(IDENTITY)
+        assert await journal.identity() == IDENTITY
+        await journal.found(IDENTITY)
+        assert await journal.identity() == IDENTITY
+
+    @pytest.mark.parametrize(
+        "other", [StoreIdentity("another", 1), StoreIdentity("f3b1c2d4", 2)], ids=["id", "epoch"]
+    )
+    async def test_a_store_is_not_told_to_be_another(
+        self, journal: Journal, other: StoreIdentity
+    ) -> None:
+        await journal.found(IDENTITY)
+        with pytest.raises(StorageUnavailable):
+            await journal.found(other)
+        assert await journal.identity() == IDENTITY
+
+    async def test_of_many_founders_one_wins(self, journal: Journal) -> None:
+        identities = [StoreIdentity(str(n), 1) for n in range(8)]
+        outcomes = await asyncio.gather(
+            *(journal.found(identity) for identity in identities), return_exceptions=True
+        )
+        winner = await journal.identity()
+        for identity, outcome in zip(identities, outcomes, strict=True):
+            assert (outcome is None) == (identity == winner)
+
+    @pytest.mark.parametrize(
+        "strange",
+        [
+            JournalLine(Position("", 1), b"{}"),
+            JournalLine(Position("*", 1), b"{}"),
+            JournalLine(Position("a b", 1), b"{}"),
+            JournalLine(Position("a\n", 1), b"{}"),
+            JournalLine(Position("a", 0), b"{}"),
+            JournalLine(Position("a", 1), b"{\n}"),
+        ],
+        ids=["no project", "star", "blank", "line end", "zero", "two lines"],
+    )
+    async def test_what_is_no_line_is_the_callers_mistake(
+        self, journal: Journal, strange: JournalLine
+    ) -> None:
+        with pytest.raises(ValueError, match="journal"):
+            await journal.append([strange])
+        assert await everything(journal) == []
+
+
+IDENTITY = StoreIdentity("f3b1c2d4", 1)
+
+
+def line(project: str, sequence: int, content: str | None = None) -> JournalLine:
+    text = content or f'{{"change": "{project} {sequence}"}}'
+    return JournalLine(Position(project, sequence), text.encode())
+
+
+def of(lines: list[JournalLine], project: str) -> list[JournalLine]:
+    return [line for line in lines if line.position.project == project]
+
+
+async def everything(journal: Journal) -> list[JournalLine]:
+    return [line async for line in journal.read()]
