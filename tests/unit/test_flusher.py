@@ -1,0 +1,280 @@
+"""Pending lines on their way into the journal: shared appends, failures, and what stays."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from registry.oci.errors import StorageFull, StorageUnavailable
+from registry.storage.flusher import PAGE, Flusher
+from registry.storage.memory import MemoryJournal
+from registry.storage.records import JournalLine, Position
+
+SHOES = "shoes"
+
+
+class Outbox:
+    """A ledger that knows pending lines only."""
+
+    def __init__(self) -> None:
+        self.heads: dict[str, int] = {}
+        self.pending: list[JournalLine] = []
+        self.settled: list[dict[str, int]] = []
+        self.failing: StorageUnavailable | None = None
+
+    def change(self, count: int = 1, project: str = SHOES) -> Position:
+        """What a transaction does; the last position."""
+        for _ in range(count):
+            self.heads[project] = self.heads.get(project, 0) + 1
+            position = Position(project, self.heads[project])
+            self.pending.append(JournalLine(position, b"{}"))
+        return self.pending[-1].position
+
+    async def pending_lines(self) -> list[JournalLine]:
+        await asyncio.sleep(0)
+        return self.pending[:PAGE]
+
+    async def settle(self, heads: Mapping[str, int]) -> None:
+        if self.failing is not None:
+            raise self.failing
+        await asyncio.sleep(0)
+        self.settled.append(dict(heads))
+        self.pending = [
+            line
+            for line in self.pending
+            if line.position.sequence > heads.get(line.position.project, 0)
+        ]
+
+
+class SlowJournal(MemoryJournal):
+    """Counts appends, takes its time, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.appends: list[int] = []
+        self.failing: StorageUnavailable | StorageFull | None = None
+
+    async def append(self, lines: Sequence[JournalLine]) -> None:
+        self.appends.append(len(lines))
+        await asyncio.sleep(0.005)
+        if self.failing is not None:
+            raise self.failing
+        await super().append(lines)
+
+
+@pytest.fixture
+def ledger() -> Outbox:
+    return Outbox()
+
+
+@pytest.fixture
+def journal() -> SlowJournal:
+    return SlowJournal()
+
+
+@pytest.fixture
+def flusher(ledger: Outbox, journal: SlowJournal) -> Flusher:
+    return Flusher(ledger, journal, settle_after=0.02)
+
+
+async def test_a_flushed_position_lies_in_the_journal(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    await flusher.flush(ledger.change(3))
+    assert await journal.heads() == {SHOES: 3}
+    await flusher.close()
+
+
+async def test_what_is_flushed_already_is_not_appended_again(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    await flusher.flush(ledger.change(2))
+    await flusher.flush(Position(SHOES, 1))
+    await flusher.flush(ledger.change())
+    assert journal.appends == [2, 1]
+    await flusher.close()
+
+
+async def test_callers_at_one_time_share_an_append(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    first = asyncio.create_task(flusher.flush(ledger.change()))
+    await asyncio.sleep(0.002)  # the append of the first is under way
+    later = [asyncio.create_task(flusher.flush(ledger.change())) for _ in range(50)]
+    await asyncio.gather(first, *later)
+    assert journal.appends == [1, 50]
+    await flusher.close()
+
+
+async def test_a_caller_is_answered_only_when_its_own_line_is_there(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    async def push(project: str) -> None:
+        for _ in range(10):
+            position = ledger.change(project=project)
+            await flusher.flush(position)
+            assert (await journal.heads())[project] >= position.sequence
+
+    await asyncio.gather(*(push(f"project-{n}") for n in range(10)))
+    assert len(journal.appends) < 40
+    await flusher.close()
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable("EIO"), StorageFull("ENOSPC")])
+async def test_a_failure_of_the_journal_reaches_every_caller_and_loses_nothing(
+    ledger: Outbox,
+    journal: SlowJournal,
+    flusher: Flusher,
+    error: StorageUnavailable | StorageFull,
+) -> None:
+    journal.failing = error
+    outcomes = await asyncio.gather(
+        *(flusher.flush(ledger.change()) for _ in range(5)), return_exceptions=True
+    )
+    assert outcomes == [error] * 5
+    assert await journal.heads() == {}
+    journal.failing = None
+    await flusher.flush(Position(SHOES, 1))
+    assert await journal.heads() == {SHOES: 5}
+    await flusher.close()
+
+
+async def test_a_caller_that_came_during_a_failing_append_is_tried_by_itself(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    journal.failing = StorageUnavailable("EIO")
+    first = asyncio.create_task(flusher.flush(ledger.change()))
+    await asyncio.sleep(0.002)
+    second = asyncio.create_task(flusher.flush(ledger.change()))
+    with pytest.raises(StorageUnavailable):
+        await first
+    journal.failing = None
+    await second
+    assert await journal.heads() == {SHOES: 2}
+    await flusher.close()
+
+
+async def test_a_caller_that_goes_away_takes_nothing_from_the_others(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    first = asyncio.create_task(flusher.flush(ledger.change()))
+    second = asyncio.create_task(flusher.flush(Position(SHOES, 1)))
+    await asyncio.sleep(0.002)
+    first.cancel()
+    await second
+    assert first.cancelled()
+    assert await journal.heads() == {SHOES: 1}
+    await flusher.close()
+
+
+async def test_more_lines_than_a_page_are_all_flushed(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    await flusher.flush(ledger.change(2 * PAGE + 1))
+    assert await journal.heads() == {SHOES: 2 * PAGE + 1}
+    await flusher.close()
+
+
+async def test_what_another_process_flushed_and_settled_is_there(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    position = ledger.change()
+    other = Flusher(ledger, journal)
+    await other.flush_all()
+    assert ledger.pending == []
+    await flusher.flush(position)
+    await flusher.close()
+
+
+async def test_a_position_that_neither_has_is_unavailable(flusher: Flusher) -> None:
+    with pytest.raises(StorageUnavailable):
+        await flusher.flush(Position(SHOES, 1))
+    await flusher.close()
+
+
+async def test_lines_are_settled_a_while_after_they_were_flushed(
+    ledger: Outbox, flusher: Flusher
+) -> None:
+    await flusher.flush(ledger.change(3))
+    assert ledger.settled == []
+    await asyncio.sleep(0.1)
+    assert ledger.settled == [{SHOES: 3}]
+    assert ledger.pending == []
+    await flusher.close()
+    assert ledger.settled == [{SHOES: 3}]
+
+
+async def test_many_lines_are_settled_at_once(ledger: Outbox, journal: SlowJournal) -> None:
+    flusher = Flusher(ledger, journal, settle_after=60, settle_at=10)
+    await flusher.flush(ledger.change(9))
+    await asyncio.sleep(0.01)
+    assert ledger.settled == []
+    await flusher.flush(ledger.change())
+    await asyncio.sleep(0.01)
+    assert ledger.settled == [{SHOES: 10}]
+    await flusher.close()
+
+
+async def test_settling_is_tried_again_and_never_fails_a_flush(
+    ledger: Outbox, flusher: Flusher
+) -> None:
+    ledger.failing = StorageUnavailable("database is locked")
+    await flusher.flush(ledger.change())
+    await asyncio.sleep(0.05)
+    await flusher.flush(ledger.change())
+    assert ledger.settled == []
+    ledger.failing = None
+    await asyncio.sleep(0.1)
+    assert ledger.settled[-1] == {SHOES: 2}
+    await flusher.close()
+
+
+async def test_close_settles_what_was_flushed(ledger: Outbox, journal: SlowJournal) -> None:
+    flusher = Flusher(ledger, journal, settle_after=60)
+    await flusher.flush(ledger.change(3))
+    await flusher.close()
+    await flusher.close()
+    assert ledger.settled == [{SHOES: 3}]
+
+
+async def test_close_waits_for_the_append_under_way(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    task = asyncio.create_task(flusher.flush(ledger.change()))
+    await asyncio.sleep(0.002)
+    await flusher.close()
+    assert ledger.settled == [{SHOES: 1}]
+    await task
+    assert await journal.heads() == {SHOES: 1}
+
+
+async def test_close_does_not_fail_where_nothing_can_be_settled(
+    ledger: Outbox, flusher: Flusher
+) -> None:
+    ledger.failing = StorageUnavailable("gone")
+    await flusher.flush(ledger.change())
+    await flusher.close()
+    assert len(ledger.pending) == 1
+
+
+async def test_flush_all_brings_in_what_a_crash_left_and_settles(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    ledger.change(3)
+    ledger.change(project="hats")
+    await flusher.flush_all()
+    assert await journal.heads() == {SHOES: 3, "hats": 1}
+    assert ledger.pending == []
+    await flusher.close()
+
+
+async def test_flush_all_waits_for_what_came_during_a_round(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    task = asyncio.create_task(flusher.flush(ledger.change()))
+    await asyncio.sleep(0.002)
+    ledger.change()
+    await flusher.flush_all()
+    assert await journal.heads() == {SHOES: 2}
+    await task
+    await flusher.close()
