@@ -172,6 +172,14 @@ class RangeNotSatisfiable(RegistryError):
     message = "requested range not satisfiable"
 
 
+class RequestTimeout(RegistryError):
+    """The body stopped coming; what was received of an upload is kept, and it can go on."""
+
+    code = "BLOB_UPLOAD_INVALID"
+    status = HTTPStatus.REQUEST_TIMEOUT
+    message = "the request's body did not come in time"
+
+
 class StorageUnavailable(RegistryError):
     """Storage did not answer or cannot be trusted now; a repeat of the request is harmless.
 
