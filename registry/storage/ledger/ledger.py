@@ -1,0 +1,290 @@
+"""SqlLedger: the port, method by method, over the modules beside it."""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Self
+
+from sqlalchemy import Connection, delete, select
+
+from registry.oci.digest import Digest
+from registry.oci.errors import StorageUnavailable
+from registry.oci.names import Reference, RepositoryName, Tag
+from registry.storage.ledger import migrate, reads, records, uploads, writes
+from registry.storage.ledger.apply import upsert
+from registry.storage.ledger.database import Database, open_database
+from registry.storage.ledger.schema import revoked, signing_key, store
+from registry.storage.records import (
+    BlobRecord,
+    ImageRecord,
+    JournalLine,
+    Link,
+    ManifestPut,
+    ManifestRecord,
+    Member,
+    Position,
+    Segment,
+    StoreIdentity,
+    Upload,
+)
+
+
+def new_uuid() -> str:
+    """A fresh id of an image record."""
+    return str(uuid.uuid4())
+
+
+class SqlLedger:
+    """The Ledger on SQLite (one machine, any number of processes) or PostgreSQL."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        new_id: Callable[[], str] = new_uuid,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """*clock* stands in for the database's own, in tests. Raises StorageUnavailable."""
+        self._database: Database = open_database(url)
+        self._reads = reads.Reads(self._database)
+        self._new_id = new_id
+        self._clock = clock
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """A ledger whose tables are there, made or migrated now; raises StorageUnavailable."""
+        ledger = cls(url)
+        await ledger.migrate()
+        return ledger
+
+    async def migrate(self) -> None:
+        """Bring the tables to this version; several processes may do so at once."""
+        await self._database.write(migrate.upgrade)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._database.close()
+
+    def _now(self, connection: Connection) -> float:
+        return self._database.now(connection) if self._clock is None else self._clock()
+
+    # -- reading --------------------------------------------------------------------------------
+
+    async def find_blob(self, repository: RepositoryName, digest: Digest) -> Link:
+        return await self._reads.find_blob(repository, digest)
+
+    async def find_manifest(
+        self, repository: RepositoryName, reference: Reference
+    ) -> ManifestRecord:
+        return await self._reads.find_manifest(repository, reference)
+
+    async def list_tags(
+        self, repository: RepositoryName, *, after: str = "", limit: int | None = None
+    ) -> list[str]:
+        return await self._reads.list_tags(repository, after, limit)
+
+    async def list_referrers(
+        self,
+        repository: RepositoryName,
+        subject: Digest,
+        *,
+        artifact_type: str | None = None,
+        after: Digest | None = None,
+        limit: int | None = None,
+    ) -> list[ManifestRecord]:
+        return await self._database.read(
+            lambda c: reads.list_referrers(c, repository, subject, artifact_type, after, limit)
+        )
+
+    async def list_repositories(
+        self, *, projects: Iterable[str] | None, after: str = "", limit: int | None = None
+    ) -> list[RepositoryName]:
+        return await self._database.read(
+            lambda c: reads.list_repositories(c, projects, after, limit)
+        )
+
+    async def list_links(self, digest: Digest, *, limit: int) -> list[RepositoryName]:
+        return await self._database.read(lambda c: reads.list_links(c, digest, limit))
+
+    # -- uploads --------------------------------------------------------------------------------
+
+    async def begin_upload(self, repository: RepositoryName, principal: str) -> Upload:
+        return await self._database.write(
+            lambda c: uploads.begin(c, self._now(c), repository, principal), durable=False
+        )
+
+    async def find_upload(self, repository: RepositoryName, upload: str) -> Upload:
+        return await self._database.read(
+            lambda c: uploads.find(c, self._now(c), repository, upload)
+        )
+
+    async def lease_upload(
+        self, repository: RepositoryName, upload: str, *, at: int | None, seconds: float
+    ) -> Upload:
+        return await self._database.write(
+            lambda c: uploads.lease(c, self._now(c), repository, upload, at, seconds),
+            durable=False,
+        )
+
+    async def record_segment(self, upload: Upload, segment: Segment, *, seconds: float) -> Upload:
+        return await self._database.write(
+            lambda c: uploads.record(c, self._now(c), upload, segment, seconds), durable=False
+        )
+
+    async def release_upload(self, upload: Upload) -> None:
+        await self._database.write(lambda c: uploads.release(c, upload), durable=False)
+
+    async def cancel_upload(self, repository: RepositoryName, upload: str) -> None:
+        await self._database.write(
+            lambda c: uploads.cancel(c, self._now(c), repository, upload), durable=False
+        )
+
+    async def finish_upload(
+        self, repository: RepositoryName, upload: Upload | None, blob: BlobRecord
+    ) -> BlobRecord:
+        return await self._database.write(
+            lambda c: uploads.finish(c, self._now(c), repository, upload, blob)
+        )
+
+    # -- names ----------------------------------------------------------------------------------
+
+    async def link_blob(
+        self, repository: RepositoryName, source: RepositoryName, digest: Digest
+    ) -> BlobRecord:
+        return await self._database.write(
+            lambda c: uploads.mount(c, self._now(c), repository, source, digest)
+        )
+
+    async def touch_link(self, repository: RepositoryName, digest: Digest) -> None:
+        await self._database.write(
+            lambda c: uploads.touch(c, self._now(c), repository, digest), durable=False
+        )
+
+    async def put_manifest(self, put: ManifestPut) -> Position:
+        return await self._database.write(
+            lambda c: writes.put_manifest(c, self._now(c), put, self._new_id)
+        )
+
+    async def delete_manifest(self, repository: RepositoryName, digest: Digest) -> Position:
+        return await self._database.write(
+            lambda c: writes.delete_manifest(c, self._now(c), repository, digest)
+        )
+
+    async def delete_tag(self, repository: RepositoryName, tag: Tag) -> Position:
+        return await self._database.write(
+            lambda c: writes.delete_tag(c, self._now(c), repository, tag)
+        )
+
+    async def unlink_blob(self, repository: RepositoryName, digest: Digest) -> Position:
+        return await self._database.write(
+            lambda c: writes.unlink_blob(c, self._now(c), repository, digest)
+        )
+
+    # -- image records --------------------------------------------------------------------------
+
+    async def find_record(self, record: str) -> ImageRecord:
+        return await self._database.read(lambda c: records.find(c, record))
+
+    async def find_record_by_key(self, project: str, key: str) -> ImageRecord:
+        return await self._database.read(lambda c: records.find_by_key(c, project, key))
+
+    async def list_records(
+        self,
+        *,
+        projects: Iterable[str] | None,
+        filters: Mapping[str, str],
+        after: str | None = None,
+        limit: int,
+        descending: bool = True,
+    ) -> list[ImageRecord]:
+        return await self._database.read(
+            lambda c: records.listed(c, projects, filters, after, limit, descending=descending)
+        )
+
+    async def share_record(
+        self,
+        record: str,
+        *,
+        visibility: str | None = None,
+        member: Member | None = None,
+        remove_member: str | None = None,
+    ) -> Position:
+        return await self._database.write(
+            lambda c: writes.share_record(
+                c, self._now(c), record, visibility, member, remove_member
+            )
+        )
+
+    async def list_members(self, record: str) -> list[Member]:
+        def work(connection: Connection) -> list[Member]:
+            records.find(connection, record)
+            return records.members(connection, record)
+
+        return await self._database.read(work)
+
+    # -- journal and identity -------------------------------------------------------------------
+
+    async def pending_lines(self, project: str | None = None) -> list[JournalLine]:
+        return await self._database.read(lambda c: writes.pending_lines(c, project))
+
+    async def settle(self, heads: Mapping[str, int]) -> None:
+        await self._database.write(lambda c: writes.settle(c, heads), durable=False)
+
+    async def replay(self, lines: Sequence[JournalLine]) -> None:
+        await self._database.write(lambda c: writes.replay(c, lines))
+
+    async def heads(self) -> Mapping[str, int]:
+        return await self._database.read(writes.heads)
+
+    async def identity(self) -> tuple[StoreIdentity, bool] | None:
+        def work(connection: Connection) -> tuple[StoreIdentity, bool] | None:
+            row = connection.execute(select(store)).one_or_none()
+            return None if row is None else (StoreIdentity(row.identity, row.epoch), row.whole)
+
+        return await self._database.read(work)
+
+    async def found(self, identity: StoreIdentity, *, whole: bool) -> None:
+        def work(connection: Connection) -> None:
+            row = connection.execute(select(store).with_for_update()).one_or_none()
+            if row is not None and (row.identity, row.epoch) != (identity.store, identity.epoch):
+                raise StorageUnavailable(f"the ledger belongs to store {row.identity} already")
+            values = {
+                "one": 1,
+                "identity": identity.store,
+                "epoch": identity.epoch,
+                "whole": whole,
+            }
+            upsert(connection, store, [values], "whole")
+
+        await self._database.write(work)
+
+    # -- secrets of the server ------------------------------------------------------------------
+
+    async def load_keys(self) -> list[tuple[str, bytes, float]]:
+        def work(connection: Connection) -> list[tuple[str, bytes, float]]:
+            query = select(signing_key).order_by(signing_key.c.created_at.desc())
+            return [(row.kid, bytes(row.pem), row.created_at) for row in connection.execute(query)]
+
+        return await self._database.read(work)
+
+    async def store_key(self, kid: str, pem: bytes) -> None:
+        def work(connection: Connection) -> None:
+            values = {"kid": kid, "pem": pem, "created_at": self._now(connection)}
+            upsert(connection, signing_key, [values])
+
+        await self._database.write(work)
+
+    async def drop_key(self, kid: str) -> None:
+        await self._database.write(
+            lambda c: c.execute(delete(signing_key).where(signing_key.c.kid == kid)).close()
+        )
+
+    async def revoke(self, token: str, expires_at: float) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(delete(revoked).where(revoked.c.expires_at < self._now(connection)))
+            upsert(connection, revoked, [{"token": token, "expires_at": expires_at}], "expires_at")
+
+        await self._database.write(work)
+
+    async def is_revoked(self, token: str) -> bool:
+        query = select(revoked.c.token).where(revoked.c.token == token)
+        return await self._database.read(lambda c: c.execute(query).scalar() is not None)

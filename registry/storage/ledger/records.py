@@ -1,0 +1,250 @@
+"""Image records in the ledger: found, made of drafts, and ended when no tag reaches them."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import JSON, ColumnElement, Connection, and_, asc, cast, desc, func, or_, select
+
+from registry.oci.chain import RecordDraft
+from registry.oci.errors import ManifestUnknown
+from registry.oci.names import RepositoryName
+from registry.storage.ledger.apply import chunks, remove_record
+from registry.storage.ledger.changes import RecordState
+from registry.storage.ledger.schema import member, record, record_use
+from registry.storage.records import ImageRecord, Member
+
+_PRUNED = ("layer", "manifest")
+"""Kinds that live only as long as something names them."""
+
+
+def find(connection: Connection, wanted: str) -> ImageRecord:
+    """As in Ledger.find_record."""
+    row = connection.execute(select(record).where(record.c.id == wanted)).one_or_none()
+    if row is None:
+        raise ManifestUnknown("there is no such image record")
+    return read(row)
+
+
+def find_by_key(connection: Connection, project: str, key: str) -> ImageRecord:
+    """As in Ledger.find_record_by_key."""
+    query = select(record).where(record.c.project_id == project, record.c.key == key)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise ManifestUnknown("there is no such image record")
+    return read(row)
+
+
+def members(connection: Connection, wanted: str) -> list[Member]:
+    """Who a record is shared with, by project."""
+    query = (
+        select(member.c.project_id, member.c.status)
+        .where(member.c.record_id == wanted)
+        .order_by(member.c.project_id)
+    )
+    return [Member(*row) for row in connection.execute(query)]
+
+
+def listed(
+    connection: Connection,
+    projects: Iterable[str] | None,
+    filters: Mapping[str, str],
+    after: str | None,
+    limit: int,
+    *,
+    descending: bool,
+) -> list[ImageRecord]:
+    """As in Ledger.list_records."""
+    order = desc if descending else asc
+    query = select(record).order_by(order(record.c.created_at), order(record.c.id))
+    if projects is not None:
+        own = list(projects)
+        shared = select(member.c.record_id).where(
+            member.c.project_id.in_(own), member.c.status == "accepted"
+        )
+        query = query.where(
+            or_(
+                record.c.project_id.in_(own),
+                record.c.visibility == "public",
+                record.c.id.in_(shared),
+            )
+        )
+    wanted = {"os_hidden": "false", **filters}
+    for name, value in wanted.items():
+        query = query.where(_matches(connection, name, value))
+    if after is not None:
+        mark = find(connection, after)
+        earlier = _before if descending else _behind
+        query = query.where(earlier(mark))
+    return [read(row) for row in connection.execute(query.limit(limit))]
+
+
+def resolve(
+    connection: Connection,
+    name: RepositoryName,
+    drafts: Sequence[RecordDraft],
+    now: float,
+    new_id: Callable[[], str],
+) -> tuple[list[RecordState], list[str]]:
+    """Drafts to records with ids: those that are new or changed, and ids that may have to end.
+
+    A record keeps its id, its visibility and its members for life.
+    """
+    known = _by_keys(connection, name.project, [draft.key for draft in drafts])
+    used = _uses(connection, [each.id for each in known.values()])
+    ids: dict[str, str] = {}
+    changed: list[RecordState] = []
+    released: list[str] = []
+    for draft in drafts:
+        parent_id = None if draft.parent is None else ids[draft.parent]
+        keeps = tuple(sorted(ids[key] for key in draft.uses))
+        present = known.get(draft.key)
+        if present is None:
+            made = _new(draft, name.project, parent_id, now, new_id())
+            changed.append(RecordState(made, keeps))
+            ids[draft.key] = made.id
+            continue
+        ids[draft.key] = present.id
+        wanted = replace(
+            present,
+            name=draft.name,
+            parent_id=parent_id,
+            size=draft.size,
+            properties=dict(draft.properties),
+        )
+        before = used.get(present.id, ())
+        if wanted != present or keeps != before:
+            released += [each for each in (present.parent_id, *before) if each is not None]
+            wanted = replace(wanted, updated_at=now, version=present.version + 1)
+            shared = tuple((each.project, each.status) for each in members(connection, present.id))
+            changed.append(RecordState(wanted, keeps, shared))
+    return changed, released
+
+
+def end(
+    connection: Connection, project: str, keys: Sequence[str], released: Sequence[str] = ()
+) -> list[str]:
+    """Remove the records of *keys*, then whatever of what they named nothing names any more.
+
+    *released* are ids that lost a name already. Answers the ids that are gone, in order.
+    """
+    gone: list[str] = []
+    waiting = list(released)
+    for present in _by_keys(connection, project, keys).values():
+        waiting += _named_by(connection, present.id)
+        remove_record(connection, present.id)
+        gone.append(present.id)
+    while waiting:
+        candidate = waiting.pop()
+        if _is_unused(connection, candidate):
+            waiting += _named_by(connection, candidate)
+            remove_record(connection, candidate)
+            gone.append(candidate)
+    return gone
+
+
+def uses(connection: Connection, user: str) -> tuple[str, ...]:
+    """The ids of the records that *user* keeps alive."""
+    return _uses(connection, [user]).get(user, ())
+
+
+def read(row: Any) -> ImageRecord:
+    """A row of the table."""
+    return ImageRecord(
+        id=row.id,
+        project=row.project_id,
+        key=row.key,
+        kind=row.kind,
+        name=row.name,
+        parent_id=row.parent_id,
+        size=row.size,
+        properties=json.loads(row.properties),
+        visibility=row.visibility,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+    )
+
+
+def _new(
+    draft: RecordDraft, project: str, parent_id: str | None, now: float, fresh: str
+) -> ImageRecord:
+    return ImageRecord(
+        id=fresh,
+        project=project,
+        key=draft.key,
+        kind=draft.kind,
+        name=draft.name,
+        parent_id=parent_id,
+        size=draft.size,
+        properties=dict(draft.properties),
+        visibility="private",
+        created_at=now,
+        updated_at=now,
+        version=1,
+    )
+
+
+def _by_keys(connection: Connection, project: str, keys: Sequence[str]) -> dict[str, ImageRecord]:
+    found: dict[str, ImageRecord] = {}
+    for part in chunks(keys):
+        query = select(record).where(record.c.project_id == project, record.c.key.in_(part))
+        found.update((row.key, read(row)) for row in connection.execute(query))
+    return found
+
+
+def _uses(connection: Connection, users: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    used: dict[str, list[str]] = {}
+    for part in chunks(users):
+        query = select(record_use).where(record_use.c.user_id.in_(part))
+        for row in connection.execute(query.order_by(record_use.c.used_id)):
+            used.setdefault(row.user_id, []).append(row.used_id)
+    return {user: tuple(each) for user, each in used.items()}
+
+
+def _named_by(connection: Connection, wanted: str) -> list[str]:
+    """The parent of a record, and those that it uses."""
+    uses = select(record_use.c.used_id).where(record_use.c.user_id == wanted)
+    named = list(connection.execute(uses.order_by(record_use.c.used_id)).scalars())
+    parent = select(record.c.parent_id).where(record.c.id == wanted)
+    above = connection.execute(parent).scalar()
+    return named if above is None else [*named, above]
+
+
+def _is_unused(connection: Connection, candidate: str) -> bool:
+    child = select(record.c.id).where(record.c.parent_id == candidate).exists()
+    user = select(record_use.c.user_id).where(record_use.c.used_id == candidate).exists()
+    query = select(record.c.id).where(
+        record.c.id == candidate, record.c.kind.in_(_PRUNED), ~child, ~user
+    )
+    return connection.execute(query).scalar() is not None
+
+
+def _before(mark: ImageRecord) -> ColumnElement[bool]:
+    return or_(
+        record.c.created_at < mark.created_at,
+        and_(record.c.created_at == mark.created_at, record.c.id < mark.id),
+    )
+
+
+def _behind(mark: ImageRecord) -> ColumnElement[bool]:
+    return or_(
+        record.c.created_at > mark.created_at,
+        and_(record.c.created_at == mark.created_at, record.c.id > mark.id),
+    )
+
+
+def _matches(connection: Connection, name: str, value: str) -> ColumnElement[bool]:
+    if name == "os_hidden":
+        hidden = record.c.kind.in_(("repository", "manifest"))
+        return hidden if value == "true" else ~hidden
+    if name == "owner":
+        return record.c.project_id == value
+    if name in {"name", "visibility", "parent_id", "id"}:
+        return record.c[name] == value
+    if connection.dialect.name == "postgresql":
+        held: ColumnElement[str] = cast(record.c.properties, JSON)[name].as_string()
+    else:
+        held = func.json_extract(record.c.properties, '$."' + name.replace('"', "") + '"')
+    return held == value

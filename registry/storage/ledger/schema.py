@@ -1,0 +1,199 @@
+"""The ledger's tables: the same on SQLite and on PostgreSQL.
+
+Digests are text, as spelt. Times are seconds since the epoch, UTC. Small structures are JSON text.
+Names compare byte by byte, as the distribution-spec orders them.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_BYTES = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text in byte order, whatever the database's own collation."""
+_ID = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _repository(**named: Any) -> Column[int]:
+    return Column("repository_id", _ID, ForeignKey("repository.id"), nullable=False, **named)
+
+
+store = Table(
+    "store",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("identity", String(36), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("whole", Boolean, nullable=False),
+)
+"""One row: whose ledger this is."""
+
+project = Table(
+    "project",
+    metadata,
+    Column("id", _BYTES, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+)
+"""*sequence* is that of the project's last journal line; its row is locked to draw the next."""
+
+repository = Table(
+    "repository",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("project_id", _BYTES, nullable=False),
+    Column("path", _BYTES, nullable=False),
+    Column("name", _BYTES, nullable=False),
+    UniqueConstraint("project_id", "path"),
+    UniqueConstraint("name"),
+)
+"""*name* is ``<project>/<path>``: what a catalogue is ordered by."""
+
+blob = Table(
+    "blob",
+    metadata,
+    Column("digest", _BYTES, primary_key=True),
+    Column("object", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+link = Table(
+    "link",
+    metadata,
+    _repository(primary_key=True),
+    Column("digest", _BYTES, ForeignKey("blob.digest"), primary_key=True),
+    Column("touched_at", Double, nullable=False),
+    Index(None, "digest"),
+)
+
+manifest = Table(
+    "manifest",
+    metadata,
+    _repository(primary_key=True),
+    Column("digest", _BYTES, primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("subject", _BYTES),
+    Column("artifact_type", _BYTES),
+    Column("annotations", Text, nullable=False),
+    Column("pushed_at", Double, nullable=False),
+    Index(None, "repository_id", "subject"),
+)
+
+reference = Table(
+    "reference",
+    metadata,
+    _repository(primary_key=True),
+    Column("manifest_digest", _BYTES, primary_key=True),
+    Column("digest", _BYTES, primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Index(None, "digest"),
+)
+"""What a manifest names: ``blob``, ``manifest`` or ``subject``."""
+
+tag = Table(
+    "tag",
+    metadata,
+    _repository(primary_key=True),
+    Column("name", _BYTES, primary_key=True),
+    Column("digest", _BYTES, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("moved_at", Double, nullable=False),
+    Index(None, "repository_id", "digest"),
+)
+
+upload = Table(
+    "upload",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    _repository(),
+    Column("principal", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("segments", Text, nullable=False),
+    Column("lease_until", Double, nullable=False),
+    Column("touched_at", Double, nullable=False, index=True),
+    Column("finished", _BYTES),
+    Column("finished_at", Double, index=True),
+)
+
+record = Table(
+    "record",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", _BYTES, nullable=False),
+    Column("key", _BYTES, nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("name", _BYTES),
+    Column("parent_id", String(36), ForeignKey("record.id"), index=True),
+    Column("size", BigInteger, nullable=False),
+    Column("properties", Text, nullable=False),
+    Column("visibility", String(9), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("project_id", "key"),
+    Index(None, "created_at", "id"),
+)
+
+record_use = Table(
+    "record_use",
+    metadata,
+    Column("user_id", String(36), ForeignKey("record.id"), primary_key=True),
+    Column("used_id", String(36), ForeignKey("record.id"), primary_key=True, index=True),
+)
+"""The manifest records that an index's tag keeps alive."""
+
+member = Table(
+    "member",
+    metadata,
+    Column("record_id", String(36), ForeignKey("record.id"), primary_key=True),
+    Column("project_id", _BYTES, primary_key=True, index=True),
+    Column("status", String(8), nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("project_id", _BYTES, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
+)
+"""Lines on their way beside the bytes."""
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("pem", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+revoked = Table(
+    "revoked",
+    metadata,
+    Column("token", Text, primary_key=True),
+    Column("expires_at", Double, nullable=False, index=True),
+)

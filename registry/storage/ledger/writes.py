@@ -1,0 +1,256 @@
+"""Changes of names: checked under locks, made into a Change, carried out, and journalled."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, delete, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from registry.oci.digest import Digest
+from registry.oci.errors import (
+    BlobUnknown,
+    ManifestBlobUnknown,
+    ManifestUnknown,
+    StorageUnavailable,
+)
+from registry.oci.names import RepositoryName, Tag
+from registry.storage.ledger import records
+from registry.storage.ledger.apply import apply, chunks, ensure_repository, find_repository
+from registry.storage.ledger.changes import Change, RecordState, from_line, to_line
+from registry.storage.ledger.schema import blob, journal, link, manifest, project, tag
+from registry.storage.records import (
+    BlobRecord,
+    JournalLine,
+    ManifestPut,
+    Member,
+    Position,
+)
+
+LINES = 1000
+"""Pending lines in one answer."""
+
+NewId = Callable[[], str]
+
+
+def put_manifest(connection: Connection, now: float, put: ManifestPut, new_id: NewId) -> Position:
+    """As in Ledger.put_manifest."""
+    here = ensure_repository(connection, put.repository)
+    found = _linked(connection, here, put.blobs)
+    children = _manifests(connection, here, put.manifests)
+    if not put.sparse:
+        missing = [each for each in put.blobs if each not in found]
+        missing += [each for each in put.manifests if each not in children]
+        if missing:
+            raise ManifestBlobUnknown(
+                {"missing": [str(each) for each in missing], "advice": "push these first"}
+            )
+    references = {str(each): "blob" for each in put.blobs}
+    references |= {str(each): "manifest" for each in put.manifests}
+    if put.manifest.subject is not None:
+        references.setdefault(str(put.manifest.subject), "subject")
+    states, released = records.resolve(connection, put.repository, put.drafts, now, new_id)
+    change = Change(
+        op="put",
+        repository=put.repository,
+        at=now,
+        manifest=put.manifest,
+        references=tuple(sorted(references.items())),
+        blobs=tuple(found.values()),
+        tags=tuple(each.name for each in put.tags),
+        records=tuple(states),
+    )
+    apply(connection, change)
+    gone = records.end(connection, put.repository.project, (), released)
+    return write_line(connection, replace(change, gone=tuple(gone)))
+
+
+def delete_manifest(
+    connection: Connection, now: float, name: RepositoryName, digest: Digest
+) -> Position:
+    """As in Ledger.delete_manifest."""
+    here = find_repository(connection, name)
+    query = (
+        select(manifest.c.digest)
+        .where(manifest.c.repository_id == here, manifest.c.digest == str(digest))
+        .with_for_update()
+    )
+    if here is None or connection.execute(query).scalar() is None:
+        raise ManifestUnknown(f"{digest} is not in this repository")
+    tagged = select(tag.c.name).where(tag.c.repository_id == here, tag.c.digest == str(digest))
+    tags = sorted(connection.execute(tagged).scalars())
+    change = Change(op="delete-manifest", repository=name, at=now, digest=digest, tags=tuple(tags))
+    apply(connection, change)
+    keys = [_tag_key(name, each) for each in tags]
+    left = select(manifest.c.digest).where(manifest.c.repository_id == here).limit(1)
+    if connection.execute(left).scalar() is None:
+        keys.append(f"repository:{name.path}")
+    gone = records.end(connection, name.project, keys)
+    return write_line(connection, replace(change, gone=tuple(gone)))
+
+
+def delete_tag(connection: Connection, now: float, name: RepositoryName, wanted: Tag) -> Position:
+    """As in Ledger.delete_tag."""
+    here = find_repository(connection, name)
+    query = (
+        select(tag.c.name)
+        .where(tag.c.repository_id == here, tag.c.name == wanted.name)
+        .with_for_update()
+    )
+    if here is None or connection.execute(query).scalar() is None:
+        raise ManifestUnknown(f"there is no tag {wanted} in this repository")
+    change = Change(op="delete-tag", repository=name, at=now, tags=(wanted.name,))
+    apply(connection, change)
+    gone = records.end(connection, name.project, [_tag_key(name, wanted.name)])
+    return write_line(connection, replace(change, gone=tuple(gone)))
+
+
+def unlink_blob(
+    connection: Connection, now: float, name: RepositoryName, digest: Digest
+) -> Position:
+    """As in Ledger.unlink_blob."""
+    here = find_repository(connection, name)
+    if here is None or digest not in _linked(connection, here, [digest]):
+        raise BlobUnknown(f"{digest} is not in this repository")
+    change = Change(op="unlink", repository=name, at=now, digest=digest)
+    apply(connection, change)
+    return write_line(connection, change)
+
+
+def share_record(
+    connection: Connection,
+    now: float,
+    wanted: str,
+    visibility: str | None,
+    added: Member | None,
+    removed: str | None,
+) -> Position:
+    """As in Ledger.share_record."""
+    present = records.find(connection, wanted)
+    shared = {each.project: each.status for each in records.members(connection, wanted)}
+    if added is not None:
+        shared[added.project] = added.status
+    if removed is not None:
+        shared.pop(removed, None)
+    state = RecordState(
+        replace(
+            present,
+            visibility=visibility or present.visibility,
+            updated_at=now,
+            version=present.version + 1,
+        ),
+        records.uses(connection, wanted),
+        tuple(sorted(shared.items())),
+    )
+    path = present.properties.get("oci_repository", "")
+    change = Change(
+        op="share", repository=RepositoryName(present.project, path), at=now, records=(state,)
+    )
+    apply(connection, change)
+    return write_line(connection, change)
+
+
+def write_line(connection: Connection, change: Change) -> Position:
+    """Draw the project's next sequence, under its row's lock, and write the line there."""
+    kind = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = kind.insert(project)
+    raised = {"sequence": project.c.sequence + literal(1)}
+    drawn = insert.on_conflict_do_update(["id"], set_=raised).returning(project.c.sequence)
+    values = {"id": change.repository.project, "sequence": 1}
+    sequence = connection.execute(drawn, values).scalar_one()
+    position = Position(change.repository.project, sequence)
+    row = {
+        "project_id": position.project,
+        "sequence": sequence,
+        "content": to_line(change),
+    }
+    connection.execute(journal.insert(), row)
+    return position
+
+
+def pending_lines(connection: Connection, wanted: str | None) -> list[JournalLine]:
+    """As in Ledger.pending_lines."""
+    query = select(journal).order_by(journal.c.project_id, journal.c.sequence).limit(LINES)
+    if wanted is not None:
+        query = query.where(journal.c.project_id == wanted)
+    return [
+        JournalLine(Position(row.project_id, row.sequence), bytes(row.content))
+        for row in connection.execute(query)
+    ]
+
+
+def settle(connection: Connection, heads: Mapping[str, int]) -> None:
+    """As in Ledger.settle."""
+    for name, head in heads.items():
+        connection.execute(
+            delete(journal).where(journal.c.project_id == name, journal.c.sequence <= head)
+        )
+
+
+def heads(connection: Connection) -> dict[str, int]:
+    """As in Ledger.heads."""
+    return {row.id: row.sequence for row in connection.execute(select(project))}
+
+
+def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
+    """As in Ledger.replay."""
+    reached = heads(connection)
+    for line in lines:
+        name, sequence = line.position.project, line.position.sequence
+        head = reached.get(name, 0)
+        if sequence <= head:
+            continue
+        if sequence != head + 1:
+            raise StorageUnavailable(f"the journal of {name} has a gap after line {head}")
+        try:
+            change = from_line(line.content)
+        except (ValueError, KeyError, TypeError) as error:
+            where = f"line {sequence} of the journal of {name}"
+            raise StorageUnavailable(f"{where} cannot be read: {error}") from error
+        apply(connection, change)
+        reached[name] = sequence
+    _reach(connection, reached)
+
+
+def _reach(connection: Connection, reached: Mapping[str, int]) -> None:
+    kind = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = kind.insert(project)
+    statement = insert.on_conflict_do_update(["id"], set_={"sequence": insert.excluded.sequence})
+    rows = [{"id": name, "sequence": sequence} for name, sequence in reached.items()]
+    if rows:
+        connection.execute(statement, rows)
+
+
+def _linked(
+    connection: Connection, here: int, wanted: Iterable[Digest]
+) -> dict[Digest, BlobRecord]:
+    """The blobs of *wanted* that the repository is linked to; their rows are locked in order."""
+    found: dict[Digest, BlobRecord] = {}
+    for part in chunks(sorted(str(each) for each in wanted)):
+        query = (
+            select(blob.c.digest, blob.c.object, blob.c.size)
+            .join(link, link.c.digest == blob.c.digest)
+            .where(link.c.repository_id == here, blob.c.digest.in_(part))
+            .order_by(blob.c.digest)
+            .with_for_update()
+        )
+        for row in connection.execute(query):
+            digest = Digest.parse(row.digest)
+            found[digest] = BlobRecord(digest, row.object, row.size)
+    return found
+
+
+def _manifests(connection: Connection, here: int, wanted: Iterable[Digest]) -> set[Digest]:
+    found: set[Digest] = set()
+    for part in chunks(sorted(str(each) for each in wanted)):
+        query = (
+            select(manifest.c.digest)
+            .where(manifest.c.repository_id == here, manifest.c.digest.in_(part))
+            .order_by(manifest.c.digest)
+            .with_for_update()
+        )
+        found.update(Digest.parse(each) for each in connection.execute(query).scalars())
+    return found
+
+
+def _tag_key(name: RepositoryName, wanted: str) -> str:
+    return f"tag:{name.path}:{wanted}"

@@ -1,0 +1,64 @@
+"""The stores of one registry, together: what the rules are given."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from registry.oci.digest import Hasher
+from registry.storage.ports import BlobStore, Journal, Ledger
+from registry.storage.records import Position, Upload
+
+
+class Flush(Protocol):
+    """Whatever brings a ledger's pending lines into the journal."""
+
+    async def flush(self, position: Position) -> None:
+        """Answer once the journal holds *position*; raises StorageUnavailable or StorageFull."""
+        ...
+
+    async def flush_all(self) -> None:
+        """Bring every pending line into the journal."""
+        ...
+
+    async def close(self) -> None:
+        """Settle what was flushed, and let go."""
+        ...
+
+
+class Hashers:
+    """SHA-256 of the uploads that this process wrote last, so that closing one reads nothing again.
+
+    A hasher fits only where nobody else wrote in between: same epoch chain, same offset. One that
+    was lost (another replica, a restart, too many uploads) costs one reading of the bytes.
+    """
+
+    def __init__(self, limit: int = 4096) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[str, tuple[int, int, Hasher]] = OrderedDict()
+
+    def take(self, upload: Upload) -> Hasher | None:
+        """The hasher of all of *upload*'s recorded bytes, if it is here; it is not kept on."""
+        kept = self._kept.pop(upload.id, None)
+        if kept is None or kept[:2] != (upload.epoch - 1, upload.offset):
+            return None
+        return kept[2]
+
+    def keep(self, upload: Upload, hasher: Hasher | None) -> None:
+        """Remember *hasher* as that of all of *upload*'s bytes, until its next lease."""
+        if hasher is not None:
+            self._kept[upload.id] = (upload.epoch, upload.offset, hasher)
+            if len(self._kept) > self._limit:
+                self._kept.popitem(last=False)
+
+
+@dataclass(slots=True)
+class Storage:
+    """Bytes, lines and names, and whether they belong together."""
+
+    blobs: BlobStore
+    journal: Journal
+    ledger: Ledger
+    flusher: Flush
+    hashers: Hashers = field(default_factory=Hashers)
+    disagreement: str | None = None
+    """Why ledger and store do not fit together; while it is set nothing is changed or denied."""
