@@ -1,0 +1,62 @@
+"""Rules of reading (distribution-spec, "Pull")."""
+
+import time
+from collections.abc import AsyncIterator
+
+from registry.oci.digest import Digest
+from registry.oci.errors import StorageUnavailable
+from registry.oci.names import Reference, RepositoryName
+from registry.storage.records import BlobRecord, ManifestRecord
+from registry.storage.storage import Storage
+
+PROMISE = 6 * 3600.0
+"""Seconds after which a promise of a blob is written anew: a quarter of the shortest grace."""
+
+SMALL = 4 * 1024 * 1024
+"""Bytes up to which a blob is read whole: configs."""
+
+
+async def find_manifest(
+    storage: Storage, repository: RepositoryName, reference: Reference
+) -> ManifestRecord:
+    """The manifest under a tag or a digest; raises ManifestUnknown."""
+    return await storage.ledger.find_manifest(repository, reference)
+
+
+async def find_blob(storage: Storage, repository: RepositoryName, digest: Digest) -> BlobRecord:
+    """The blob, which this answer promises to the repository; raises BlobUnknown."""
+    link = await storage.ledger.find_blob(repository, digest)
+    if time.time() - link.touched_at > PROMISE and storage.disagreement is None:
+        await storage.ledger.touch_link(repository, digest)
+    return link.blob
+
+
+async def read_small(storage: Storage, blob: BlobRecord) -> bytes | None:
+    """All of a blob, or None if it is larger than SMALL."""
+    if blob.size > SMALL:
+        return None
+    pieces = [piece async for piece in storage.blobs.read(blob, 0, blob.size)]
+    return b"".join(pieces)
+
+
+async def open_blob(
+    storage: Storage, blob: BlobRecord, start: int, stop: int
+) -> AsyncIterator[bytes]:
+    """The bytes from *start* to *stop*; the first piece has been read when this answers.
+
+    So a missing object is StorageUnavailable while a status can still be sent.
+    """
+    pieces = storage.blobs.read(blob, start, stop)
+    try:
+        first = await anext(pieces)
+    except StopAsyncIteration:
+        if stop > start:
+            raise StorageUnavailable("the blob's object is shorter than its record") from None
+        first = b""
+
+    async def rest() -> AsyncIterator[bytes]:
+        yield first
+        async for piece in pieces:
+            yield piece
+
+    return rest()

@@ -1,0 +1,263 @@
+"""Rules of writing (distribution-spec, "Push"): bytes first, names last."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from registry import pull
+from registry.oci import chain
+from registry.oci import image as image_config
+from registry.oci import manifest as manifests
+from registry.oci.chain import Described, RecordDraft
+from registry.oci.digest import Digest
+from registry.oci.errors import (
+    BlobUnknown,
+    BlobUploadUnknown,
+    DigestInvalid,
+    ManifestInvalid,
+    ManifestUnknown,
+    UploadBusy,
+)
+from registry.oci.manifest import Manifest
+from registry.oci.names import Reference, RepositoryName, Tag
+from registry.receive import LEASE, Receiver, while_leased
+from registry.storage.records import BlobRecord, ManifestPut, ManifestRecord, Upload
+from registry.storage.storage import Storage
+
+DEPTH = 4
+"""Indexes within indexes whose images get records."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushRules:
+    """[push]"""
+
+    require_references: bool = True
+    """Whether all that a manifest names must be in the repository before it (sparse if not)."""
+
+
+# -- blobs --------------------------------------------------------------------------------------
+
+
+async def put_blob(
+    storage: Storage,
+    repository: RepositoryName,
+    digest: Digest,
+    size: int | None,
+    body: AsyncIterator[bytes],
+) -> BlobRecord:
+    """A blob in one request (end-4b). Raises DigestInvalid or SizeInvalid; then nothing is kept."""
+    stored = await storage.blobs.put(digest, size, body)
+    return await _finish(storage, repository, None, stored)
+
+
+async def mount_blob(
+    storage: Storage,
+    repository: RepositoryName,
+    sources: Sequence[RepositoryName],
+    digest: Digest,
+) -> BlobRecord | None:
+    """Link to a blob that one of *sources* has (end-11); None where none of them has it."""
+    for source in sources:
+        try:
+            return await storage.ledger.link_blob(repository, source, digest)
+        except BlobUnknown:
+            continue
+    return None
+
+
+async def begin_upload(storage: Storage, repository: RepositoryName, principal: str) -> Upload:
+    """A new session (end-4a)."""
+    return await storage.ledger.begin_upload(repository, principal)
+
+
+async def find_upload(storage: Storage, repository: RepositoryName, upload: str) -> Upload:
+    """A session that is still open (end-13); raises BlobUploadUnknown."""
+    session = await storage.ledger.find_upload(repository, upload)
+    if session.finished is not None:
+        raise BlobUploadUnknown("the upload was finished")
+    return session
+
+
+async def append_chunk(
+    storage: Storage,
+    repository: RepositoryName,
+    upload: str,
+    at: int | None,
+    body: AsyncIterator[bytes],
+) -> Upload:
+    """Append *body* at byte *at* (None: wherever the session ends); the session as it is then.
+
+    What arrived before *body* broke off is recorded. Raises RangeInvalid, UploadBusy,
+    BlobUploadUnknown: nothing was appended then.
+    """
+    session = await storage.ledger.lease_upload(repository, upload, at=at, seconds=LEASE)
+    receiver = Receiver(storage, session)
+    try:
+        await receiver.receive(body)
+    finally:
+        await storage.ledger.release_upload(receiver.session)
+    return receiver.session
+
+
+async def finish_upload(
+    storage: Storage,
+    repository: RepositoryName,
+    upload: str,
+    at: int | None,
+    digest: Digest,
+    size: int | None,
+    body: AsyncIterator[bytes],
+) -> BlobRecord:
+    """Append *body*, then make the session a blob (end-6); *size* is the body's length if known.
+
+    A repeat for a finished session answers the same blob. Raises DigestInvalid where the content
+    is another: the session stays, with what was appended.
+    """
+    session = await storage.ledger.find_upload(repository, upload)
+    if session.finished is not None:
+        if session.finished != digest:
+            raise BlobUploadUnknown("the upload was finished with another digest")
+        return (await storage.ledger.find_blob(repository, digest)).blob
+    session = await storage.ledger.lease_upload(repository, upload, at=at, seconds=LEASE)
+    if session.offset == 0 and size:
+        try:
+            stored = await while_leased(storage, session, storage.blobs.put(digest, size, body))
+            return await _finish(storage, repository, session, stored)
+        finally:
+            await storage.ledger.release_upload(session)
+    receiver = Receiver(storage, session)
+    try:
+        await receiver.receive(body)
+        session = receiver.session
+        await while_leased(storage, session, receiver.verify(digest))
+        commit = storage.blobs.commit(session.id, session.segments, digest)
+        stored = await while_leased(storage, session, commit)
+        return await _finish(storage, repository, session, stored)
+    finally:
+        await storage.ledger.release_upload(receiver.session)
+
+
+async def cancel_upload(storage: Storage, repository: RepositoryName, upload: str) -> None:
+    """Forget a session (end-14); raises BlobUploadUnknown."""
+    await storage.ledger.cancel_upload(repository, upload)
+    await storage.blobs.discard(upload)
+
+
+async def _finish(
+    storage: Storage, repository: RepositoryName, session: Upload | None, stored: BlobRecord
+) -> BlobRecord:
+    try:
+        holding = await storage.ledger.finish_upload(repository, session, stored)
+    except UploadBusy:
+        # Another writer took the session over: its object is the one that will count.
+        await storage.blobs.delete(stored.object)
+        raise
+    if holding.object != stored.object:
+        await storage.blobs.delete(stored.object)
+    if session is not None:
+        await storage.blobs.discard(session.id)
+    return holding
+
+
+# -- manifests ----------------------------------------------------------------------------------
+
+
+async def put_manifest(
+    storage: Storage,
+    rules: PushRules,
+    repository: RepositoryName,
+    reference: Reference,
+    tags: Sequence[Tag],
+    media_type: str | None,
+    content: bytes,
+) -> ManifestRecord:
+    """A manifest under a tag, or under its digest and *tags* (end-7).
+
+    Raises DigestInvalid, ManifestInvalid, ManifestBlobUnknown; nothing changes then.
+    """
+    if isinstance(reference, Tag):
+        digest = Digest.of(content)
+        tags = [reference]
+    else:
+        digest = Digest.of(content, reference.algorithm)
+        if digest != reference:
+            raise DigestInvalid(f"the manifest's content is {digest}")
+    manifest = manifests.parse(content, media_type)
+    record = ManifestRecord(
+        digest=digest,
+        media_type=manifest.media_type,
+        content=content,
+        subject=manifest.subject,
+        artifact_type=manifest.artifact_type,
+        annotations=manifest.annotations,
+    )
+    drafts = await _records(storage, repository, tags, record, manifest) if tags else ()
+    put = ManifestPut(
+        repository=repository,
+        manifest=record,
+        tags=tuple(tags),
+        blobs=manifest.blobs,
+        manifests=manifest.children,
+        drafts=drafts,
+        sparse=not rules.require_references,
+    )
+    await storage.flusher.flush(await storage.ledger.put_manifest(put))
+    return record
+
+
+async def _records(
+    storage: Storage,
+    repository: RepositoryName,
+    tags: Sequence[Tag],
+    record: ManifestRecord,
+    manifest: Manifest,
+) -> tuple[RecordDraft, ...]:
+    """What the tags show as image records; a config that cannot be read only shows less."""
+    images: list[Described] = []
+    top = await _describe(storage, repository, record, manifest, None)
+    await _collect(storage, repository, manifest, images, DEPTH)
+    drafts: dict[str, RecordDraft] = {}
+    for tag in tags:
+        drafts.update((each.key, each) for each in chain.records(repository, tag, top, images))
+    return tuple(drafts.values())
+
+
+async def _collect(
+    storage: Storage,
+    repository: RepositoryName,
+    manifest: Manifest,
+    images: list[Described],
+    depth: int,
+) -> None:
+    """Add the images that an index names and that are here, nested indexes' too."""
+    seen = {each.digest for each in images}
+    for child in manifest.manifests:
+        if child.digest in seen:
+            continue
+        try:
+            found = await storage.ledger.find_manifest(repository, child.digest)
+        except ManifestUnknown:
+            continue
+        inner = manifests.parse(found.content, found.media_type)
+        if inner.manifests and depth > 0:
+            await _collect(storage, repository, inner, images, depth - 1)
+        elif inner.config is not None:
+            images.append(await _describe(storage, repository, found, inner, child.platform))
+
+
+async def _describe(
+    storage: Storage,
+    repository: RepositoryName,
+    record: ManifestRecord,
+    manifest: Manifest,
+    platform: Mapping[str, str] | None,
+) -> Described:
+    config = None
+    if manifest.config is not None:
+        try:
+            link = await storage.ledger.find_blob(repository, manifest.config.digest)
+            content = await pull.read_small(storage, link.blob)
+            config = None if content is None else image_config.parse(content)
+        except (BlobUnknown, ManifestInvalid):
+            config = None
+    return Described(record.digest, len(record.content), manifest, config, platform)
