@@ -1,0 +1,175 @@
+"""The registry's commands: serve, rebuild, check, passwd."""
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import bcrypt
+import typer
+import uvicorn
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from uvicorn.supervisors import Multiprocess
+
+from registry import wiring
+from registry.config import Config, ConfigError
+from registry.oci.errors import RegistryError
+
+app = typer.Typer(
+    help="Berth: an OCI registry made of Keystone, Glance and Swift, or of one directory.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+_errors = Console(stderr=True, highlight=False)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file; BERTH_… variables go over it.", metavar="FILE"),
+]
+
+
+def _load(config: Path | None) -> Config:
+    if config is not None:
+        os.environ[wiring.CONFIG_VARIABLE] = str(config)
+    try:
+        return wiring.load_config()
+    except ConfigError as error:
+        _errors.print(f"berth: {error}", markup=False)
+        raise typer.Exit(2) from error
+
+
+@app.command()
+def serve(
+    config: ConfigFile = None,
+    listen: Annotated[
+        str | None, typer.Option(help="Address and port.", metavar="ADDRESS:PORT")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Directory of blobs, journal and ledger.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
+) -> None:
+    """Serve the registry until told to stop (SIGTERM or Ctrl-C; uploads in flight may finish).
+
+    Examples:
+        berth serve
+
+        berth serve --config /etc/berth.toml
+
+        berth serve --listen 127.0.0.1:5001 --data /srv/berth --workers 4
+
+    """
+    # Worker processes load the configuration by themselves, so what was said here goes to them
+    # as variables.
+    given = {"HTTP_LISTEN": listen, "STORAGE_DIRECTORY": data, "HTTP_WORKERS": workers}
+    for name, value in given.items():
+        if value is not None:
+            os.environ[f"BERTH_{name}"] = str(value)
+    settings = _load(config)
+    try:
+        asyncio.run(wiring.prepare(settings))
+    except RegistryError as error:
+        _errors.print(f"berth: {error}", markup=False)
+        raise typer.Exit(1) from error
+    listener = _bind(settings)
+    server = wiring.server_config(settings)
+    _greet(settings)
+    if settings.http.workers == 1:
+        uvicorn.Server(server).run(sockets=[listener])
+    else:
+        Multiprocess(server, [listener]).run()
+
+
+def _bind(settings: Config) -> socket.socket:
+    host, port = settings.http.address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        _errors.print(
+            f"berth: cannot listen on {settings.http.listen}: {error.strerror}; "
+            "name another with --listen or http.listen",
+            markup=False,
+        )
+        raise typer.Exit(1) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _greet(settings: Config) -> None:
+    scheme = "https" if settings.http.tls_certificate else "http"
+    where = settings.http.listen
+    lines = [
+        f"Berth listens on {scheme}://{where}, data in {settings.storage.directory.absolute()}",
+        f"  push:   docker tag IMAGE {where}/{settings.default_project}/IMAGE",
+        f"          docker push {where}/{settings.default_project}/IMAGE",
+        f"  pull:   docker pull {where}/{settings.default_project}/IMAGE",
+        f"  chain:  climg --url {scheme}://{where} image-list --history",
+    ]
+    if settings.auth.kind != "none":
+        lines.insert(1, f"  login:  docker login {where}")
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+@app.command()
+def rebuild(config: ConfigFile = None) -> None:
+    """Make the ledger anew out of the journal that lies with the bytes.
+
+    Needed after the database was lost, or restored to an earlier state. May be broken off and
+    repeated. A running server answers 503 for what it does not know until this is done.
+    """
+    settings = _load(config)
+    columns = (
+        TextColumn("rebuilding"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("lines"),
+        TimeElapsedColumn(),
+    )
+    try:
+        with Progress(*columns, console=_errors) as progress:
+            task = progress.add_task("lines", total=None)
+
+            def advance(done: int, total: int) -> None:
+                progress.update(task, completed=done, total=total)
+
+            count = asyncio.run(wiring.rebuild(settings, advance))
+    except RegistryError as error:
+        _errors.print(f"berth: {error}", markup=False)
+        raise typer.Exit(1) from error
+    typer.echo(f"rebuilt: {count} lines of the journal")
+
+
+@app.command("check-config")
+def check_config(config: ConfigFile = None) -> None:
+    """Read the configuration and say whether it would be served; print what it comes to."""
+    settings = _load(config)
+    typer.echo(repr(settings))
+
+
+@app.command()
+def passwd(user: str) -> None:
+    """Print a line for the htpasswd file; the password is asked for, or read from a pipe.
+
+    Example:
+        berth passwd alice >> htpasswd
+
+    """
+    if not user or ":" in user:
+        _errors.print("berth: a user's name has no colon, and is not empty")
+        raise typer.Exit(2)
+    if sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    secret = str(password).encode()
+    if not 1 <= len(secret) <= 72:
+        _errors.print("berth: a password has 1 to 72 bytes, as bcrypt reads no more")
+        raise typer.Exit(2)
+    typer.echo(f"{user}:{bcrypt.hashpw(secret, bcrypt.gensalt()).decode()}")

@@ -1,0 +1,269 @@
+"""The configuration: one TOML file and BERTH_… variables, checked, into frozen dataclasses."""
+
+import dataclasses
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
+
+
+class ConfigError(Exception):
+    """The configuration is wrong: which key, what of it, and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpConfig:
+    """[http]"""
+
+    listen: str = "127.0.0.1:5000"
+    """Address and port."""
+    workers: int = 2
+    """Processes; one for each core is right."""
+    tls_certificate: Path | None = None
+    """PEM file with the chain; needs tls_key."""
+    tls_key: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    public_url: str | None = None
+    """Where clients reach this server, if not under the Host they name: the token realm."""
+    body_timeout: float = 60.0
+    """Seconds in which some byte of a request's body must come."""
+    shutdown_grace: int = 300
+    """Seconds that requests in flight are given when the server is told to stop."""
+    access_log: bool = True
+    """One line of JSON for each request, on standard output."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError("http.workers must be at least 1")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("http.tls_certificate and http.tls_key go together: give both")
+        if self.body_timeout <= 0:
+            raise ValueError("http.body_timeout must be more than 0 seconds")
+        _ = self.address
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of *listen*."""
+        host, colon, port = self.listen.rpartition(":")
+        if not colon or not host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError("http.listen is written ADDRESS:PORT, as in 127.0.0.1:5000")
+        return host.strip("[]"), int(port)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        host = self.address[0]
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageConfig:
+    """[storage]"""
+
+    directory: Path = Path("var")
+    """Where blobs, uploads and the journal lie, and the ledger unless another is named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerConfig:
+    """[ledger]"""
+
+    url: str | None = field(default=None, repr=False)
+    """sqlite:///… or postgresql+psycopg://…; by default ledger.db in the storage directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthConfig:
+    """[auth]"""
+
+    kind: str = "none"
+    """``none`` (loopback only: whoever reaches the server may do all) or ``htpasswd``."""
+    htpasswd: Path | None = None
+    """File of ``user:bcrypt hash`` lines."""
+    projects: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Project -> user -> role: reader, member, manager or admin."""
+    public_projects: tuple[str, ...] = ()
+    """Projects whose repositories anybody may pull."""
+    service: str = "berth"
+    """This registry's name in tokens."""
+    token_seconds: int = 300
+    """How long an access token lasts."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in {"none", "htpasswd"}:
+            raise ValueError('auth.kind must be "none" or "htpasswd"')
+        if self.kind == "htpasswd" and self.htpasswd is None:
+            raise ValueError('auth.htpasswd must name a file where auth.kind is "htpasswd"')
+        if not 60 <= self.token_seconds <= 3600:
+            raise ValueError("auth.token_seconds must lie between 60 and 3600")
+        for project, roles in self.projects.items():
+            for user, role in roles.items():
+                if role not in {"reader", "member", "manager", "admin"}:
+                    raise ValueError(
+                        f"auth.projects.{project}.{user} must be reader, member, manager or admin"
+                    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushConfig:
+    """[push]"""
+
+    require_references: bool = True
+    """Whether a manifest is refused that names what the repository does not hold."""
+    manifest_limit: int = 4 * 1024 * 1024
+    """Bytes of a manifest at most; the specification asks for 4 MiB or more."""
+
+    def __post_init__(self) -> None:
+        if not 4 * 1024 * 1024 <= self.manifest_limit <= 64 * 1024 * 1024:
+            raise ValueError("push.manifest_limit must lie between 4 MiB and 64 MiB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All of it."""
+
+    default_project: str = "library"
+    """The project of repository names that have one component only."""
+    http: HttpConfig = HttpConfig()
+    storage: StorageConfig = StorageConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    auth: AuthConfig = AuthConfig()
+    push: PushConfig = PushConfig()
+
+    def __post_init__(self) -> None:
+        if self.auth.kind == "none":
+            if not self.http.loopback:
+                raise ValueError(
+                    f"http.listen = {self.http.listen!r} is reachable from other machines, and "
+                    'auth.kind = "none" would open the store to them: set auth.kind = "htpasswd"'
+                )
+            if self.http.trusted_proxies:
+                raise ValueError(
+                    'http.trusted_proxies cannot be used with auth.kind = "none": a proxy would '
+                    "open the store to whoever reaches it"
+                )
+
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger is."""
+        return self.ledger.url or f"sqlite:///{self.storage.directory.absolute() / 'ledger.db'}"
+
+    @classmethod
+    def load(cls, path: Path | None, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read *path* (None: defaults alone), then BERTH_<TABLE>_<KEY> variables over it.
+
+        Raises ConfigError, which names the key.
+        """
+        table: dict[str, Any] = {}
+        if path is not None:
+            try:
+                table = tomllib.loads(path.read_text(encoding="utf-8"))
+            except OSError as error:
+                raise ConfigError(f"{path}: {error.strerror}") from error
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{path}: not TOML: {error}") from error
+        _overlay(table, environment)
+        return _build(cls, table, "")
+
+
+Section = TypeVar("Section")
+
+
+def _overlay(table: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Write BERTH_HTTP_LISTEN=… into table["http"]["listen"], as the text that it is."""
+    hints = get_type_hints(Config)
+    for name, text in environment.items():
+        if not name.startswith("BERTH_"):
+            continue
+        words = name.removeprefix("BERTH_").lower()
+        if words in hints and not dataclasses.is_dataclass(hints[words]):
+            table[words] = text
+            continue
+        section, _, key = words.partition("_")
+        if section in hints and dataclasses.is_dataclass(hints[section]):
+            inner = table.setdefault(section, {})
+            if isinstance(inner, dict):
+                inner[key] = _Text(text)
+        else:
+            raise ConfigError(f"{name}: there is no such setting")
+
+
+class _Text(str):
+    """A value out of the environment: text that stands for whatever type the key has."""
+
+    __slots__ = ()
+
+
+def _build(kind: type[Section], table: object, path: str) -> Section:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path} must be a table")
+    hints = get_type_hints(kind)
+    unknown = sorted(set(table) - set(hints))
+    if unknown:
+        where = f"[{path}]" if path else "the top level"
+        raise ConfigError(f"{unknown[0]}: no such key in {where}; there are {', '.join(hints)}")
+    values = {}
+    for key, value in table.items():
+        name = f"{path}.{key}" if path else key
+        values[key] = _read(hints[key], value, name)
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _read(kind: Any, value: object, name: str) -> Any:
+    """*value* as the type *kind*; raises ConfigError that names the key and the type wanted."""
+    if get_origin(kind) is UnionType:
+        kind = next(each for each in get_args(kind) if each is not type(None))
+    if dataclasses.is_dataclass(kind):
+        assert isinstance(kind, type)
+        return _build(kind, value, name)
+    if isinstance(value, _Text):
+        value = _from_text(kind, str(value), name)
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind in {str, int, bool, float} and type(value) is kind:
+        return value
+    if get_origin(kind) is tuple and isinstance(value, list | tuple):
+        if all(isinstance(each, str) for each in value):
+            return tuple(value)
+    elif get_origin(kind) is Mapping and isinstance(value, dict):
+        inner = get_args(kind)[1]
+        return {key: _read(inner, each, f"{name}.{key}") for key, each in value.items()}
+    raise ConfigError(f"{name} must be {_WORDS.get(get_origin(kind) or kind, 'a table')}")
+
+
+_WORDS = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "a path",
+    tuple: "a list of strings",
+}
+
+
+def _from_text(kind: Any, text: str, name: str) -> object:
+    if kind is bool:
+        if text.lower() in {"true", "false", "1", "0"}:
+            return text.lower() in {"true", "1"}
+        raise ConfigError(f"{name} must be true or false")
+    if kind in {int, float}:
+        try:
+            return kind(text)
+        except ValueError:
+            raise ConfigError(f"{name} must be {_WORDS[kind]}") from None
+    if get_origin(kind) is tuple:
+        return [each.strip() for each in text.split(",") if each.strip()]
+    return text

@@ -1,0 +1,196 @@
+"""The ASGI application: /v2/ by its own table, everything else by Starlette's router."""
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import Lifespan, Message, Receive, Scope, Send
+
+from registry.oci.errors import (
+    BlobUnknown,
+    BlobUploadUnknown,
+    ManifestUnknown,
+    NameUnknown,
+    RegistryError,
+    StorageUnavailable,
+)
+from registry.oci.names import RepositoryName, parse_repository
+from registry.push import PushRules
+from registry.storage.storage import Storage
+from registry.v2api import routes
+from registry.v2api.call import Call
+from registry.v2api.errors import render
+from registry.v2api.guard import Guard
+
+_log = logging.getLogger(__name__)
+_REQUEST_ID = re.compile(r"req-[0-9a-f-]{36}", re.ASCII)
+_NOWHERE = RepositoryName("", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the HTTP side must know of the configuration."""
+
+    default_project: str = "library"
+    manifest_limit: int = 4 * 1024 * 1024
+    body_timeout: float = 60.0
+    """Seconds in which some byte of a body must come."""
+    push: PushRules = field(default_factory=PushRules)
+
+
+class Application:
+    """Request in, answer out: identifies it, routes it, renders its error, logs it."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        guard: Guard,
+        settings: Settings,
+        others: Sequence[BaseRoute] = (),
+        lifespan: Lifespan[Starlette] | None = None,
+        access_log: int | None = None,
+    ) -> None:
+        """*others* are routes outside /v2/; *access_log* is a file descriptor for JSON lines."""
+        self._storage = storage
+        self._guard = guard
+        self._access_log = access_log
+        self._starlette = Starlette(
+            routes=list(others),
+            exception_handlers={RegistryError: _render},
+            lifespan=lifespan,
+        )
+        self.state = self._starlette.state
+        self.state.storage = storage
+        self.state.guard = guard
+        self.state.default_project = settings.default_project
+        self.state.manifest_limit = settings.manifest_limit
+        self.state.body_timeout = settings.body_timeout
+        self.state.push_rules = settings.push
+        self._default_project = settings.default_project
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._starlette(scope, receive, send)
+            return
+        answer = _Answer(send, _request_id(scope))
+        scope.setdefault("state", {})["request_id"] = answer.request_id
+        path: str = scope["path"]
+        try:
+            if path == "/v2" or path.startswith("/v2/"):
+                scope["app"] = self._starlette
+                response = await self._answer(Request(scope, receive))
+                await response(scope, receive, answer.send)
+            else:
+                await self._starlette(scope, receive, answer.send)
+        finally:
+            if self._access_log is not None:
+                self._write(scope, answer)
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            found = routes.match(request.scope["path"])
+            route = routes.choose(found, request.method)
+            return await self._carry_out(request, found, route)
+        except (BlobUnknown, ManifestUnknown, NameUnknown, BlobUploadUnknown) as error:
+            if self._storage.disagreement is not None:
+                return render(StorageUnavailable(self._storage.disagreement))
+            return render(error)
+        except RegistryError as error:
+            if isinstance(error, StorageUnavailable):
+                _log.warning("%s %s: %s", request.method, request.scope["path"], error)
+            return render(error)
+
+    async def _carry_out(
+        self, request: Request, found: routes.Match, route: routes.Route
+    ) -> Response:
+        principal = await self._guard.admit(request)
+        repository = _NOWHERE
+        if found.name:
+            repository = parse_repository(found.name, default_project=self._default_project)
+            await self._guard.authorize(
+                request,
+                principal,
+                repository,
+                route.actions,
+                upload=found.reference if found.upload else None,
+            )
+        elif found.methods is routes.BASE:
+            await self._guard.require_known(request, principal)
+        if self._storage.disagreement is not None and (
+            request.method not in {"GET", "HEAD"}
+            or found.methods in (routes.TAGS, routes.REFERRERS, routes.CATALOGUE)
+        ):
+            raise StorageUnavailable(self._storage.disagreement)
+        call = Call(
+            request, self._storage, self._guard, principal, found.name, repository, found.reference
+        )
+        return await route.handler(call)
+
+    def _write(self, scope: Scope, answer: "_Answer") -> None:
+        """One line of the access log; never a query string, which may hold a capability."""
+        client = scope.get("client")
+        line = (
+            f'{{"time":"{datetime.now(UTC).isoformat(timespec="milliseconds")}",'
+            f'"request_id":"{answer.request_id}","client":"{client[0] if client else ""}",'
+            f'"method":{_quoted(scope["method"])},"path":{_quoted(scope["path"])},'
+            f'"status":{answer.status},"bytes":{answer.sent},'
+            f'"seconds":{time.monotonic() - answer.began:.6f}}}\n'
+        )
+        assert self._access_log is not None
+        try:
+            os.write(self._access_log, line.encode("utf-8", "replace"))
+        except OSError as error:
+            sys.stderr.write(f"the access log cannot be written: {error}\n")
+
+
+class _Answer:
+    """Watches an answer go out: gives it its request id, counts what it sends."""
+
+    __slots__ = ("_header", "_send", "began", "request_id", "sent", "status")
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self.request_id = request_id
+        self._header = (b"x-openstack-request-id", request_id.encode())
+        self.status = 0
+        self.sent = 0
+        self.began = time.monotonic()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], self._header]
+        else:
+            self.sent += len(message.get("body", b""))
+        await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    """A fresh id; the caller's own is kept as the global one (oslo.middleware's form)."""
+    for name, value in scope["headers"]:
+        if name == b"x-openstack-request-id" and _REQUEST_ID.fullmatch(value.decode("latin-1")):
+            scope.setdefault("state", {})["global_request_id"] = value.decode("latin-1")
+    return f"req-{uuid.uuid4()}"
+
+
+def _quoted(text: str) -> str:
+    plain = text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+    return f'"{text}"' if plain else json.dumps(text)
+
+
+async def _render(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, RegistryError)
+    return render(error)

@@ -1,0 +1,189 @@
+"""Builds everything from the configuration; the one module that knows the adapters."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from registry import agreement
+from registry.auth.open import OpenIdentity
+from registry.config import Config
+from registry.oci.errors import RegistryError
+from registry.push import PushRules
+from registry.storage.filesystem import FilesystemBlobStore
+from registry.storage.flusher import Flusher
+from registry.storage.journal_file import FilesystemJournal
+from registry.storage.ledger import SqlLedger
+from registry.storage.storage import Storage
+from registry.v2api.app import Application, Settings
+from registry.v2api.guard import Guard
+from registry.v2api.protocol import BoundedHttpProtocol
+
+CONFIG_VARIABLE = "BERTH_CONFIG"
+"""Names the configuration file, for worker processes and for people."""
+_log = logging.getLogger("berth")
+
+
+def load_config() -> Config:
+    """The configuration that the environment names; raises ConfigError."""
+    environment = dict(os.environ)
+    path = environment.pop(CONFIG_VARIABLE, None)
+    return Config.load(Path(path) if path else None, environment)
+
+
+@asynccontextmanager
+async def open_storage(config: Config) -> AsyncIterator[Storage]:
+    """The stores; they are let go of at the end. Raises StorageUnavailable."""
+    directory = config.storage.directory
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ledger = await SqlLedger.open(config.ledger_url)
+    try:
+        journal = FilesystemJournal(directory)
+        flusher = Flusher(ledger, journal)
+        yield Storage(FilesystemBlobStore(directory), journal, ledger, flusher)
+        await flusher.close()
+    finally:
+        await ledger.close()
+
+
+async def prepare(config: Config) -> None:
+    """Make the stores ready before any worker starts; raises StorageUnavailable."""
+    async with open_storage(config) as storage:
+        await agreement.settle(storage)
+        if storage.disagreement is not None:
+            sys.stderr.write(f"berth: nothing is changed or denied: {storage.disagreement}\n")
+
+
+async def rebuild(config: Config, progress: Callable[[int, int], None]) -> int:
+    """Replay the journal; answer the number of lines. *progress* gets lines done and in all."""
+    async with open_storage(config) as storage:
+        total = sum((await storage.journal.heads()).values())
+        return await agreement.rebuild(
+            storage.journal, storage.ledger, lambda done: progress(done, total)
+        )
+
+
+def server_config(config: Config) -> uvicorn.Config:
+    """How uvicorn runs `application`, in this process or in several."""
+    http = config.http
+    return uvicorn.Config(
+        "registry.wiring:application",
+        factory=True,
+        workers=http.workers,
+        loop="uvloop",
+        http=BoundedHttpProtocol,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=bool(http.trusted_proxies),
+        forwarded_allow_ips=list(http.trusted_proxies),
+        ssl_certfile=http.tls_certificate,
+        ssl_keyfile=http.tls_key,
+        ssl_version=ssl.PROTOCOL_TLS_SERVER,
+        timeout_graceful_shutdown=http.shutdown_grace,
+        timeout_keep_alive=75,
+    )
+
+
+def application() -> Application:
+    """What every worker process serves."""
+    config = load_config()
+    _log_as_json()
+    directory = config.storage.directory
+    ledger = SqlLedger(config.ledger_url)
+    journal = FilesystemJournal(directory)
+    storage = Storage(FilesystemBlobStore(directory), journal, ledger, Flusher(ledger, journal))
+    guard = Guard(OpenIdentity())
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await guard.start()
+        await agreement.settle(storage)
+        watching = asyncio.create_task(_watch(storage))
+        yield
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        await storage.flusher.close()
+        await ledger.close()
+
+    settings = Settings(
+        default_project=config.default_project,
+        manifest_limit=config.push.manifest_limit,
+        body_timeout=config.http.body_timeout,
+        push=PushRules(require_references=config.push.require_references),
+    )
+    others = [
+        Route("/healthz", _alive, methods=["GET"]),
+        Route("/readyz", _ready, methods=["GET"]),
+    ]
+    return Application(
+        storage,
+        guard,
+        settings,
+        others,
+        lifespan,
+        sys.stdout.fileno() if config.http.access_log else None,
+    )
+
+
+async def _watch(storage: Storage) -> None:
+    """While store and ledger do not fit together, look every second whether they do again."""
+    while True:
+        await asyncio.sleep(1)
+        if storage.disagreement is not None:
+            try:
+                await agreement.settle(storage)
+            except RegistryError as error:
+                _log.warning("store and ledger cannot be compared: %s", error)
+
+
+async def _alive(_: Request) -> Response:
+    return PlainTextResponse("OK\n")
+
+
+async def _ready(request: Request) -> Response:
+    storage: Storage = request.app.state.storage
+    try:
+        await storage.ledger.identity()
+    except RegistryError as error:
+        return PlainTextResponse(f"{error}\n", 503)
+    if storage.disagreement is not None:
+        return PlainTextResponse(f"{storage.disagreement}\n", 503)
+    return PlainTextResponse("OK\n")
+
+
+class _JsonLines(logging.Formatter):
+    """A log record as one line of JSON; a traceback stays inside its line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _log_as_json() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

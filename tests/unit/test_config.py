@@ -1,0 +1,100 @@
+"""One file and the environment into values, or a refusal that names the key."""
+
+from pathlib import Path
+
+import pytest
+
+from registry.config import Config, ConfigError
+
+
+def load(tmp_path: Path, text: str, **environment: str) -> Config:
+    path = tmp_path / "berth.toml"
+    path.write_text(text)
+    return Config.load(path, environment)
+
+
+def test_without_a_file_the_defaults_serve_this_machine_alone() -> None:
+    config = Config.load(None, {})
+    assert config.http.address == ("127.0.0.1", 5000)
+    assert config.ledger_url == f"sqlite:///{Path('var/ledger.db').absolute()}"
+
+
+def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
+    text = '[http]\nlisten = "127.0.0.1:1"\nworkers = 3'
+    config = load(
+        tmp_path,
+        text,
+        BERTH_HTTP_WORKERS="5",
+        BERTH_HTTP_ACCESS_LOG="false",
+        BERTH_HTTP_BODY_TIMEOUT="1.5",
+        BERTH_STORAGE_DIRECTORY="/srv/berth",
+        BERTH_AUTH_PUBLIC_PROJECTS="a, b",
+        BERTH_DEFAULT_PROJECT="main",
+        PATH="/bin",
+    )
+    assert (config.http.workers, config.http.access_log) == (5, False)
+    assert config.http.body_timeout == 1.5
+    assert config.storage.directory == Path("/srv/berth")
+    assert config.auth.public_projects == ("a", "b")
+    assert config.default_project == "main"
+
+
+def test_projects_and_roles_are_read(tmp_path: Path) -> None:
+    text = '[auth]\nkind = "htpasswd"\nhtpasswd = "f"\n[auth.projects.app]\nalice = "member"'
+    assert load(tmp_path, text).auth.projects == {"app": {"alice": "member"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("nonsense = 1", "nonsense"),
+        ("[http]\nport = 1", "port"),
+        ("[http]\nworkers = '2'", "http.workers"),
+        ("[http]\nworkers = true", "http.workers"),
+        ("[http]\nworkers = 0", "http.workers"),
+        ("[http]\nlisten = 'here'", "http.listen"),
+        ("[http]\nlisten = '127.0.0.1:99999'", "http.listen"),
+        ("[http]\nbody_timeout = 0", "http.body_timeout"),
+        ("[http]\ntrusted_proxies = [1]", "http.trusted_proxies"),
+        ("[http]\ntls_key = 'k'", "http.tls_certificate"),
+        ("[http]\nlisten = '0.0.0.0:5000'", "auth.kind"),
+        ("[http]\nlisten = '[::]:5000'", "auth.kind"),
+        ("[http]\ntrusted_proxies = ['127.0.0.1']", "http.trusted_proxies"),
+        ("[auth]\nkind = 'magic'", "auth.kind"),
+        ("[auth]\nkind = 'htpasswd'", "auth.htpasswd"),
+        ("[auth]\ntoken_seconds = 5", "auth.token_seconds"),
+        ("[auth.projects.a]\nbob = 'king'", "auth.projects.a.bob"),
+        ("[auth.projects]\na = 1", "auth.projects.a"),
+        ("[push]\nmanifest_limit = 10", "push.manifest_limit"),
+        ("http = 1", "http"),
+        ("[http", "not TOML"),
+    ],
+)
+def test_what_is_wrong_or_harmful_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=named.replace("[", r"\[")):
+        load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BERTH_HTTP_WORKERS", "many"),
+        ("BERTH_HTTP_ACCESS_LOG", "perhaps"),
+        ("BERTH_HTTP_PORT", "1"),
+        ("BERTH_NONSENSE", "1"),
+        ("BERTH_AUTH_PROJECTS", "x"),
+    ],
+)
+def test_a_wrong_variable_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ConfigError):
+        Config.load(None, {name: value})
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        Config.load(tmp_path / "none.toml", {})
+
+
+def test_the_ledgers_password_is_not_printed(tmp_path: Path) -> None:
+    config = load(tmp_path, "[ledger]\nurl = 'postgresql+psycopg://u:secret@h/d'")
+    assert "secret" not in repr(config)
