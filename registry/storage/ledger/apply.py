@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Table, delete, insert, literal, select, update
+from sqlalchemy import Connection, Table, delete, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from registry.oci.names import RepositoryName
@@ -21,6 +21,7 @@ from registry.storage.ledger.schema import (
     repository,
     tag,
 )
+from registry.storage.records import ImageRecord, ManifestRecord
 
 CHUNK = 500
 """Values in one statement at most: databases bound them."""
@@ -35,14 +36,20 @@ def chunks(items: Iterable[Item]) -> Iterable[list[Item]]:
         yield chunk
 
 
+def insert_into(connection: Connection, table: Table) -> sqlite.Insert:
+    """An INSERT that knows ON CONFLICT: two classes that are spelt alike, so one name for both."""
+    if connection.dialect.name == "postgresql":
+        return cast("sqlite.Insert", postgresql.insert(table))
+    return sqlite.insert(table)
+
+
 def upsert(
     connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *set_: str
 ) -> None:
     """Insert *rows*; where one is there already, take over the columns *set_*, or leave it."""
-    kind = postgresql if connection.dialect.name == "postgresql" else sqlite
     keys = [column.name for column in table.primary_key]
     for part in chunks(rows):
-        statement = kind.insert(table)
+        statement = insert_into(connection, table)
         if set_:
             taken = {name: statement.excluded[name] for name in set_}
             connection.execute(statement.on_conflict_do_update(keys, set_=taken), part)
@@ -55,9 +62,9 @@ def ensure_repository(connection: Connection, name: RepositoryName) -> int:
     found = find_repository(connection, name)
     if found is not None:
         return found
-    kind = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {"project_id": name.project, "path": name.path, "name": str(name)}
-    connection.execute(kind.insert(repository).on_conflict_do_nothing(["name"]), values)
+    statement = insert_into(connection, repository)
+    connection.execute(statement.on_conflict_do_nothing(["name"]), values)
     made = find_repository(connection, name)
     assert made is not None
     return made
@@ -71,9 +78,11 @@ def find_repository(connection: Connection, name: RepositoryName) -> int | None:
     return connection.execute(query).scalar()
 
 
-def apply(connection: Connection, change: Change) -> None:
-    """Make the tables what they are after *change*. What it says is done already stays done."""
-    here = ensure_repository(connection, change.repository)
+def apply(connection: Connection, here: int, change: Change) -> None:
+    """Make the tables what they are after *change*, in the repository whose row is *here*.
+
+    A put takes its blobs' rows and links to be there: a replay brings them back beforehand.
+    """
     if change.op == "put":
         _put(connection, here, change)
     elif change.op == "delete-manifest":
@@ -84,17 +93,14 @@ def apply(connection: Connection, change: Change) -> None:
         connection.execute(
             delete(link).where(link.c.repository_id == here, link.c.digest == str(change.digest))
         )
-    for state in change.records:
-        _write_record(connection, state)
+    _write_records(connection, change.records)
     for gone in change.gone:
         remove_record(connection, gone)
 
 
-def _put(connection: Connection, here: int, change: Change) -> None:
-    pushed = change.manifest
-    assert pushed is not None
-    digest = str(pushed.digest)
-    rows = [
+def restore_blobs(connection: Connection, here: int, change: Change) -> None:
+    """Bring back the rows and links of the blobs that a change names."""
+    blobs = [
         {
             "digest": str(each.digest),
             "object": each.object,
@@ -103,66 +109,90 @@ def _put(connection: Connection, here: int, change: Change) -> None:
         }
         for each in change.blobs
     ]
-    upsert(connection, blob, rows)
+    upsert(connection, blob, blobs)
     links = [
         {"repository_id": here, "digest": str(each.digest), "touched_at": change.at}
         for each in change.blobs
     ]
     upsert(connection, link, links)
+
+
+def remove_record(connection: Connection, gone: str) -> None:
+    """Take one record out, with what hangs on it. Idempotent."""
+    connection.execute(delete(record_use).where(record_use.c.user_id == gone))
+    connection.execute(delete(member).where(member.c.record_id == gone))
+    connection.execute(delete(record).where(record.c.id == gone))
+
+
+def _put(connection: Connection, here: int, change: Change) -> None:
+    pushed = change.manifest
+    assert pushed is not None
+    digest = str(pushed.digest)
+    if _put_manifest(connection, here, pushed, change.at):
+        _delete_references(connection, here, digest)
+        names = [
+            {"repository_id": here, "manifest_digest": digest, "digest": named, "kind": kind}
+            for named, kind in change.references
+        ]
+        upsert(connection, reference, names)
+    statement = insert_into(connection, tag)
+    moved = {
+        "digest": statement.excluded.digest,
+        "moved_at": statement.excluded.moved_at,
+        "version": tag.c.version + literal(1),
+    }
+    rows = [
+        {
+            "repository_id": here,
+            "name": name,
+            "digest": digest,
+            "version": 1,
+            "moved_at": change.at,
+        }
+        for name in change.tags
+    ]
+    if rows:
+        keys = [tag.c.repository_id, tag.c.name]
+        connection.execute(statement.on_conflict_do_update(keys, set_=moved), rows)
+
+
+def _put_manifest(connection: Connection, here: int, pushed: ManifestRecord, at: float) -> bool:
+    """Whether the row is new, or of another media type than before: the rest is its content."""
+    statement = insert_into(connection, manifest)
+    taken = {name: statement.excluded[name] for name in ("media_type", "subject", "artifact_type")}
     values = {
         "repository_id": here,
-        "digest": digest,
+        "digest": str(pushed.digest),
         "media_type": pushed.media_type,
         "content": pushed.content,
         "subject": None if pushed.subject is None else str(pushed.subject),
         "artifact_type": pushed.artifact_type,
         "annotations": json.dumps(dict(pushed.annotations)),
-        "pushed_at": change.at,
+        "pushed_at": at,
     }
-    taken = ("media_type", "content", "subject", "artifact_type", "annotations")
-    upsert(connection, manifest, [values], *taken)
-    connection.execute(
-        delete(reference).where(
-            reference.c.repository_id == here, reference.c.manifest_digest == digest
-        )
+    written = connection.execute(
+        statement.on_conflict_do_update(
+            [manifest.c.repository_id, manifest.c.digest],
+            set_=taken,
+            where=manifest.c.media_type != statement.excluded.media_type,
+        ),
+        values,
     )
-    names = [
-        {"repository_id": here, "manifest_digest": digest, "digest": named, "kind": kind}
-        for named, kind in change.references
-    ]
-    upsert(connection, reference, names)
-    for name in change.tags:
-        _set_tag(connection, here, name, digest, change.at)
-
-
-def _set_tag(connection: Connection, here: int, name: str, digest: str, at: float) -> None:
-    moved = connection.execute(
-        update(tag)
-        .where(tag.c.repository_id == here, tag.c.name == name)
-        .values(digest=digest, moved_at=at, version=tag.c.version + literal(1))
-    )
-    if moved.rowcount == 0:
-        values = {
-            "repository_id": here,
-            "name": name,
-            "digest": digest,
-            "version": 1,
-            "moved_at": at,
-        }
-        upsert(connection, tag, [values], "digest", "moved_at")
+    return written.rowcount > 0
 
 
 def _delete_manifest(connection: Connection, here: int, change: Change) -> None:
     digest = str(change.digest)
     _delete_tags(connection, here, change.tags)
-    connection.execute(
-        delete(reference).where(
-            reference.c.repository_id == here, reference.c.manifest_digest == digest
-        )
-    )
+    _delete_references(connection, here, digest)
     connection.execute(
         delete(manifest).where(manifest.c.repository_id == here, manifest.c.digest == digest)
     )
+
+
+def _delete_references(connection: Connection, here: int, digest: str) -> None:
+    named = reference.c.repository_id == here, reference.c.manifest_digest == digest
+    connection.execute(delete(reference).where(*named))
 
 
 def _delete_tags(connection: Connection, here: int, names: Sequence[str]) -> None:
@@ -170,9 +200,28 @@ def _delete_tags(connection: Connection, here: int, names: Sequence[str]) -> Non
         connection.execute(delete(tag).where(tag.c.repository_id == here, tag.c.name.in_(part)))
 
 
-def _write_record(connection: Connection, state: RecordState) -> None:
-    written = state.record
-    values = {
+def _write_records(connection: Connection, states: Sequence[RecordState]) -> None:
+    """Insert or overwrite records, parents first, as they come."""
+    taken = ("name", "parent_id", "size", "properties", "visibility", "updated_at", "version")
+    upsert(connection, record, [_row(each.record) for each in states], *taken)
+    changed = [each.record.id for each in states if each.record.version > 1]
+    for part in chunks(changed):
+        connection.execute(delete(record_use).where(record_use.c.user_id.in_(part)))
+        connection.execute(delete(member).where(member.c.record_id.in_(part)))
+    uses = [{"user_id": each.record.id, "used_id": used} for each in states for used in each.uses]
+    if uses:
+        connection.execute(insert(record_use), uses)
+    members = [
+        {"record_id": each.record.id, "project_id": shared, "status": status}
+        for each in states
+        for shared, status in each.members
+    ]
+    if members:
+        connection.execute(insert(member), members)
+
+
+def _row(written: ImageRecord) -> dict[str, Any]:
+    return {
         "id": written.id,
         "project_id": written.project,
         "key": written.key,
@@ -186,23 +235,3 @@ def _write_record(connection: Connection, state: RecordState) -> None:
         "updated_at": written.updated_at,
         "version": written.version,
     }
-    taken = ("name", "parent_id", "size", "properties", "visibility", "updated_at", "version")
-    upsert(connection, record, [values], *taken)
-    connection.execute(delete(record_use).where(record_use.c.user_id == written.id))
-    uses = [{"user_id": written.id, "used_id": used} for used in state.uses]
-    if uses:
-        connection.execute(insert(record_use), uses)
-    connection.execute(delete(member).where(member.c.record_id == written.id))
-    members = [
-        {"record_id": written.id, "project_id": shared, "status": status}
-        for shared, status in state.members
-    ]
-    if members:
-        connection.execute(insert(member), members)
-
-
-def remove_record(connection: Connection, gone: str) -> None:
-    """Take one record out, with what hangs on it. Idempotent."""
-    connection.execute(delete(record_use).where(record_use.c.user_id == gone))
-    connection.execute(delete(member).where(member.c.record_id == gone))
-    connection.execute(delete(record).where(record.c.id == gone))

@@ -1,6 +1,8 @@
 """Connections to SQLite or PostgreSQL, and how a transaction is run on each."""
 
 import asyncio
+import fcntl
+import os
 import queue
 import sqlite3
 import threading
@@ -70,6 +72,8 @@ class SqliteDatabase:
         raw = self._reader.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         self._raw = raw
+        # Processes queue up here rather than in SQLite, whose waiters sleep and try again.
+        self._turn = os.open(f"{path}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="ledger", daemon=True)
         self._thread.start()
@@ -109,6 +113,7 @@ class SqliteDatabase:
         for connection in (self._reader, self._durable, self._quick):
             connection.close()
             connection.engine.dispose()
+        os.close(self._turn)
 
     def _connect(self, url: str, *, synchronous: str, write: bool) -> Connection:
         engine = create_engine(
@@ -133,6 +138,14 @@ class SqliteDatabase:
             return engine.connect()
         return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._turn, fcntl.LOCK_UN)
+
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
             batch = [job]
@@ -151,7 +164,7 @@ class SqliteDatabase:
         connection = self._durable if any(job.durable for job in batch) else self._quick
         done: list[tuple[_Job[Any], Any]] = []
         try:
-            with translated(), connection.begin():
+            with translated(), self._alone(), connection.begin():
                 for job in batch:
                     try:
                         with translated(), connection.begin_nested():

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, delete, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from registry.oci.digest import Digest
 from registry.oci.errors import (
@@ -15,7 +14,14 @@ from registry.oci.errors import (
 )
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import records
-from registry.storage.ledger.apply import apply, chunks, ensure_repository, find_repository
+from registry.storage.ledger.apply import (
+    apply,
+    chunks,
+    ensure_repository,
+    find_repository,
+    insert_into,
+    restore_blobs,
+)
 from registry.storage.ledger.changes import Change, RecordState, from_line, to_line
 from registry.storage.ledger.schema import blob, journal, link, manifest, project, tag
 from registry.storage.records import (
@@ -59,7 +65,7 @@ def put_manifest(connection: Connection, now: float, put: ManifestPut, new_id: N
         tags=tuple(each.name for each in put.tags),
         records=tuple(states),
     )
-    apply(connection, change)
+    apply(connection, here, change)
     gone = records.end(connection, put.repository.project, (), released)
     return write_line(connection, replace(change, gone=tuple(gone)))
 
@@ -79,7 +85,7 @@ def delete_manifest(
     tagged = select(tag.c.name).where(tag.c.repository_id == here, tag.c.digest == str(digest))
     tags = sorted(connection.execute(tagged).scalars())
     change = Change(op="delete-manifest", repository=name, at=now, digest=digest, tags=tuple(tags))
-    apply(connection, change)
+    apply(connection, here, change)
     keys = [_tag_key(name, each) for each in tags]
     left = select(manifest.c.digest).where(manifest.c.repository_id == here).limit(1)
     if connection.execute(left).scalar() is None:
@@ -99,7 +105,7 @@ def delete_tag(connection: Connection, now: float, name: RepositoryName, wanted:
     if here is None or connection.execute(query).scalar() is None:
         raise ManifestUnknown(f"there is no tag {wanted} in this repository")
     change = Change(op="delete-tag", repository=name, at=now, tags=(wanted.name,))
-    apply(connection, change)
+    apply(connection, here, change)
     gone = records.end(connection, name.project, [_tag_key(name, wanted.name)])
     return write_line(connection, replace(change, gone=tuple(gone)))
 
@@ -112,7 +118,7 @@ def unlink_blob(
     if here is None or digest not in _linked(connection, here, [digest]):
         raise BlobUnknown(f"{digest} is not in this repository")
     change = Change(op="unlink", repository=name, at=now, digest=digest)
-    apply(connection, change)
+    apply(connection, here, change)
     return write_line(connection, change)
 
 
@@ -145,14 +151,14 @@ def share_record(
     change = Change(
         op="share", repository=RepositoryName(present.project, path), at=now, records=(state,)
     )
-    apply(connection, change)
+    here = ensure_repository(connection, change.repository)
+    apply(connection, here, change)
     return write_line(connection, change)
 
 
 def write_line(connection: Connection, change: Change) -> Position:
     """Draw the project's next sequence, under its row's lock, and write the line there."""
-    kind = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = kind.insert(project)
+    insert = insert_into(connection, project)
     raised = {"sequence": project.c.sequence + literal(1)}
     drawn = insert.on_conflict_do_update(["id"], set_=raised).returning(project.c.sequence)
     values = {"id": change.repository.project, "sequence": 1}
@@ -206,14 +212,15 @@ def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
         except (ValueError, KeyError, TypeError) as error:
             where = f"line {sequence} of the journal of {name}"
             raise StorageUnavailable(f"{where} cannot be read: {error}") from error
-        apply(connection, change)
+        here = ensure_repository(connection, change.repository)
+        restore_blobs(connection, here, change)
+        apply(connection, here, change)
         reached[name] = sequence
     _reach(connection, reached)
 
 
 def _reach(connection: Connection, reached: Mapping[str, int]) -> None:
-    kind = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = kind.insert(project)
+    insert = insert_into(connection, project)
     statement = insert.on_conflict_do_update(["id"], set_={"sequence": insert.excluded.sequence})
     rows = [{"id": name, "sequence": sequence} for name, sequence in reached.items()]
     if rows:
