@@ -93,9 +93,9 @@ async def append_chunk(
     session = await storage.ledger.lease_upload(repository, upload, at=at, seconds=LEASE)
     receiver = Receiver(storage, session)
     try:
-        await receiver.receive(body)
+        await receiver.receive(body, then_release=True)
     finally:
-        await storage.ledger.release_upload(receiver.session)
+        await receiver.release()
     return receiver.session
 
 
@@ -123,18 +123,20 @@ async def finish_upload(
         try:
             stored = await while_leased(storage, session, storage.blobs.put(digest, size, body))
             return await _finish(storage, repository, session, stored)
-        finally:
+        except BaseException:
             await storage.ledger.release_upload(session)
+            raise
     receiver = Receiver(storage, session)
     try:
-        await receiver.receive(body)
+        await receiver.receive(body, then_release=False)
         session = receiver.session
         await while_leased(storage, session, receiver.verify(digest))
         commit = storage.blobs.commit(session.id, session.segments, digest)
         stored = await while_leased(storage, session, commit)
         return await _finish(storage, repository, session, stored)
-    finally:
+    except BaseException:
         await storage.ledger.release_upload(receiver.session)
+        raise
 
 
 async def cancel_upload(storage: Storage, repository: RepositoryName, upload: str) -> None:

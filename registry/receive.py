@@ -49,12 +49,15 @@ class Receiver:
     def __init__(self, storage: Storage, session: Upload) -> None:
         self._storage = storage
         self.session = session
+        self.leased = True
         self._hasher = storage.hashers.take(session)
         if self._hasher is None and session.offset == 0:
             self._hasher = new_hasher("sha256")
 
-    async def receive(self, body: AsyncIterator[bytes]) -> None:
+    async def receive(self, body: AsyncIterator[bytes], *, then_release: bool) -> None:
         """Append all of *body*; where it breaks off, record what came, and let the error go on.
+
+        The last record also ends the lease, if *then_release*.
 
         Raises UploadBusy if another writer took over: nothing of this one counts from then on.
         """
@@ -81,13 +84,15 @@ class Receiver:
                     raise
                 unrecorded += len(piece)
                 if unrecorded >= RECORD_EVERY or time.monotonic() > due:
-                    await self._record(await writer.checkpoint())
+                    await self._record(await writer.checkpoint(), LEASE)
                     unrecorded, due = 0, time.monotonic() + LEASE / 3
                 if isinstance(outcome, Exception):
                     raise outcome
                 piece = outcome
         finally:
-            await self._record(await writer.checkpoint())
+            seconds = 0 if then_release else LEASE
+            await self._record(await writer.checkpoint(), seconds)
+            self.leased = not then_release
             await writer.close()
             self._storage.hashers.keep(self.session, self._hasher)
 
@@ -114,10 +119,15 @@ class Receiver:
         if self._hasher is not None:
             await asyncio.to_thread(self._hasher.update, piece)
 
-    async def _record(self, segment: Segment | None) -> None:
+    async def release(self) -> None:
+        """End the lease, unless the last record has."""
+        if self.leased:
+            await self._storage.ledger.release_upload(self.session)
+
+    async def _record(self, segment: Segment | None, seconds: float) -> None:
         if segment is not None:
             ledger = self._storage.ledger
-            self.session = await ledger.record_segment(self.session, segment, seconds=LEASE)
+            self.session = await ledger.record_segment(self.session, segment, seconds=seconds)
 
 
 async def while_leased(

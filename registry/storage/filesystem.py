@@ -10,7 +10,9 @@ import contextlib
 import fcntl
 import os
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,8 @@ from registry.storage.ports import SegmentWriter
 from registry.storage.records import BlobRecord, Segment
 from registry.storage.work import PIECE, Work, gathered, hash_all, heard, in_thread
 
+PARKED: Final = 256
+"""Files of uploads kept open between chunks; more only cost a copy at their commit."""
 AHEAD: Final = 8 * PIECE
 """Bytes that the kernel is asked to read ahead where it has to wait for the disk."""
 
@@ -38,12 +42,17 @@ AHEAD: Final = 8 * PIECE
 class FilesystemSegmentWriter:
     """Writes one segment: a file that is this epoch's alone."""
 
-    def __init__(self, name: str, file: GrowingFile) -> None:
+    def __init__(self, name: str, file: GrowingFile, park: Callable[[GrowingFile], None]) -> None:
+        """*park* takes the file over when the writer is closed with all it wrote in place."""
         self._name = name
         self._file = file
+        self._park = park
+        self._closed = False
         self._writing: asyncio.Future[None] | None = None
 
     async def write(self, data: bytes) -> None:
+        if self._closed:
+            raise StorageUnavailable("the writer was closed")
         await self._finish()
         self._writing = in_thread(self._file.write, [data])
         self._writing.add_done_callback(heard)
@@ -56,13 +65,26 @@ class FilesystemSegmentWriter:
         return Segment(self._name, self._file.size) if self._file.size else None
 
     async def close(self) -> None:
-        with unavailable_on(OSError):
-            await in_thread(self._file.close)
+        if not self._closed:
+            self._closed = True
+            await self._finish()
+            self._park(self._file)
 
     async def _finish(self) -> None:
         if self._writing is not None:
             await asyncio.wait({self._writing})
             self._writing = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parked:
+    """A segment's file between two chunks, kept open for the next one."""
+
+    epoch: int
+    end: int
+    """The upload's offset behind it, in bytes."""
+    name: str
+    file: GrowingFile
 
 
 class FilesystemBlobStore:
@@ -72,6 +94,7 @@ class FilesystemBlobStore:
         self._layout = Layout(directory)
         self._fans: set[Path] = set()
         """Directories ``<algorithm>/<2 hex>`` that this process has made durable."""
+        self._parked: OrderedDict[str, _Parked] = OrderedDict()
         with unavailable_on(OSError):
             make_directory(self._layout.blobs)
             make_directory(self._layout.uploads)
@@ -102,7 +125,25 @@ class FilesystemBlobStore:
         return BlobRecord(digest, name, received)
 
     async def writer(self, upload: str, epoch: int, offset: int) -> SegmentWriter:
-        name = f"{upload}/{epoch}-{offset}"
+        parked = self._unpark(upload)
+        if parked is not None and (parked.epoch + 1, parked.end) == (epoch, offset):
+            # Nobody was between: the file is still one writer's, and chunks stay one segment.
+            name, file = parked.name, parked.file
+        else:
+            name = f"{upload}/{epoch}-{offset}"
+            file = await self._begin_segment(name, parked)
+        before = offset - file.size
+
+        def park(written: GrowingFile) -> None:
+            self._parked[upload] = _Parked(epoch, before + written.size, name, written)
+            if len(self._parked) > PARKED:
+                self._parked.popitem(last=False)[1].file.close()
+
+        return FilesystemSegmentWriter(name, file, park)
+
+    async def _begin_segment(self, name: str, parked: "_Parked | None") -> GrowingFile:
+        if parked is not None:
+            parked.file.close()
         file = GrowingFile(self._layout.segment(name))
         work = Work()
         try:
@@ -110,7 +151,10 @@ class FilesystemBlobStore:
         except BaseException:
             await asyncio.shield(work.undo(file))
             raise
-        return FilesystemSegmentWriter(name, file)
+        return file
+
+    def _unpark(self, upload: str) -> "_Parked | None":
+        return self._parked.pop(upload, None)
 
     async def read_segments(self, segments: Sequence[Segment]) -> AsyncIterator[bytes]:
         for segment in segments:
@@ -126,6 +170,8 @@ class FilesystemBlobStore:
 
     async def commit(self, upload: str, segments: Sequence[Segment], digest: Digest) -> BlobRecord:
         self._layout.upload(upload)
+        if (parked := self._unpark(upload)) is not None:
+            parked.file.close()
         name = new_object_name(digest)
         paths = [self._layout.segment(segment.name) for segment in segments]
         sizes = [segment.size for segment in segments]
@@ -141,6 +187,8 @@ class FilesystemBlobStore:
         return BlobRecord(digest, name, sum(sizes))
 
     async def discard(self, upload: str) -> None:
+        if (parked := self._unpark(upload)) is not None:
+            parked.file.close()
         with unavailable_on(OSError):
             await asyncio.to_thread(_discard, self._layout.upload(upload))
 

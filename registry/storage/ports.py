@@ -59,7 +59,11 @@ class BlobStore(Protocol):
         ...
 
     async def writer(self, upload: str, epoch: int, offset: int) -> SegmentWriter:
-        """A writer of new segments of *upload* from byte *offset* on, of this *epoch* alone."""
+        """A writer of *upload* from byte *offset* on, of this *epoch* alone.
+
+        Its first segment may be the last one of the epoch just before, grown, where that one's
+        writer was closed and nothing came between.
+        """
         ...
 
     def read_segments(self, segments: Sequence[Segment]) -> AsyncIterator[bytes]:

@@ -209,12 +209,24 @@ class BlobStoreContract:
         upload = new_upload()
         segments = [
             *await write(blobs, upload, 1, 0, LARGE[:MIB]),
-            *await write(blobs, upload, 2, MIB, LARGE[MIB : MIB + 3]),
+            *await write(blobs, upload, 3, MIB, LARGE[MIB : MIB + 3]),
             *await write(blobs, upload, 5, MIB + 3, LARGE[MIB + 3 :]),
         ]
         assert await collect(blobs.read_segments(segments)) == LARGE
         blob = await blobs.commit(upload, segments, Digest.of(LARGE))
         assert blob.size == len(LARGE)
+        assert await read(blobs, blob) == LARGE
+
+    async def test_an_epoch_right_after_another_may_grow_its_segment(
+        self, blobs: BlobStore
+    ) -> None:
+        upload = new_upload()
+        segments: list[Segment] = []
+        for epoch, (start, stop) in enumerate([(0, MIB), (MIB, MIB + 3), (MIB + 3, None)], 1):
+            for segment in await write(blobs, upload, epoch, start, LARGE[start:stop]):
+                recorded(segments, segment)
+        assert sum(each.size for each in segments) == len(LARGE)
+        blob = await blobs.commit(upload, segments, Digest.of(LARGE))
         assert await read(blobs, blob) == LARGE
 
     async def test_an_upload_of_nothing_becomes_an_empty_object(self, blobs: BlobStore) -> None:

@@ -281,7 +281,7 @@ async def test_a_commit_on_a_full_disk_can_be_repeated_when_there_is_room(disk: 
     content = LARGE[: 2 * MIB - 64 * 1024]
     segments = [
         *await write(store, upload, 1, 0, content[:MIB]),
-        *await write(store, upload, 2, MIB, content[MIB:]),
+        *await write(store, upload, 3, MIB, content[MIB:]),
     ]
     with pytest.raises(StorageFull):
         await store.commit(upload, segments, Digest.of(content))
