@@ -75,6 +75,9 @@ def serve(
     except RegistryError as error:
         _errors.print(f"berth: {error}", markup=False)
         raise typer.Exit(1) from error
+    except ValueError as error:
+        _errors.print(f"berth: {error}", markup=False)
+        raise typer.Exit(2) from error
     listener = _bind(settings)
     server = wiring.server_config(settings)
     _greet(settings)

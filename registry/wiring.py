@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -19,7 +20,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from registry import agreement
+from registry.auth.htpasswd import HtpasswdIdentity
 from registry.auth.open import OpenIdentity
+from registry.auth.tokens import Tokens
 from registry.config import Config
 from registry.oci.errors import RegistryError
 from registry.push import PushRules
@@ -28,6 +31,7 @@ from registry.storage.flusher import Flusher
 from registry.storage.journal_file import FilesystemJournal
 from registry.storage.ledger import SqlLedger
 from registry.storage.storage import Storage
+from registry.v2api import token
 from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard
 from registry.v2api.protocol import BoundedHttpProtocol
@@ -61,6 +65,8 @@ async def open_storage(config: Config) -> AsyncIterator[Storage]:
 
 async def prepare(config: Config) -> None:
     """Make the stores ready before any worker starts; raises StorageUnavailable."""
+    if config.auth.htpasswd is not None:
+        HtpasswdIdentity(config.auth.htpasswd, config.auth.projects)  # says what is wrong with it
     async with open_storage(config) as storage:
         await agreement.settle(storage)
         if storage.disagreement is not None:
@@ -108,13 +114,15 @@ def application() -> Application:
     ledger = SqlLedger(config.ledger_url)
     journal = FilesystemJournal(directory)
     storage = Storage(FilesystemBlobStore(directory), journal, ledger, Flusher(ledger, journal))
-    guard = Guard(OpenIdentity())
+    guard = _guard(config, ledger)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await guard.start()
         await agreement.settle(storage)
-        watching = asyncio.create_task(_watch(storage))
+        if guard.tokens is not None:
+            identity = await journal.identity()
+            await guard.tokens.start("" if identity is None else identity.store)
+        watching = asyncio.create_task(_watch(storage, guard))
         yield
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -131,6 +139,7 @@ def application() -> Application:
     others = [
         Route("/healthz", _alive, methods=["GET"]),
         Route("/readyz", _ready, methods=["GET"]),
+        *token.routes,
     ]
     return Application(
         storage,
@@ -142,15 +151,32 @@ def application() -> Application:
     )
 
 
-async def _watch(storage: Storage) -> None:
-    """While store and ledger do not fit together, look every second whether they do again."""
-    while True:
+def _guard(config: Config, ledger: SqlLedger) -> Guard:
+    auth = config.auth
+    if auth.kind == "none":
+        return Guard(OpenIdentity())
+    assert auth.htpasswd is not None
+    return Guard(
+        HtpasswdIdentity(auth.htpasswd, auth.projects),
+        Tokens(ledger, service=auth.service, seconds=auth.token_seconds),
+        service=auth.service,
+        public_projects=auth.public_projects,
+        public_url=config.http.public_url,
+        default_project=config.default_project,
+    )
+
+
+async def _watch(storage: Storage, guard: Guard) -> None:
+    """Every second: do store and ledger fit together again? Every hour: is a key too old?"""
+    for second in itertools.count(1):
         await asyncio.sleep(1)
-        if storage.disagreement is not None:
-            try:
+        try:
+            if storage.disagreement is not None:
                 await agreement.settle(storage)
-            except RegistryError as error:
-                _log.warning("store and ledger cannot be compared: %s", error)
+            if second % 3600 == 0 and guard.tokens is not None:
+                await guard.tokens.rotate()
+        except RegistryError as error:
+            _log.warning("not now: %s", error)
 
 
 async def _alive(_: Request) -> Response:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from registry.oci.names import RepositoryName
+
 
 class Action(StrEnum):
     """What a request does to a repository (docker token spec: the actions of a scope)."""
@@ -24,6 +26,10 @@ class Principal:
     """Project id -> roles there: ``reader``, ``member``, ``manager``, ``admin``."""
     admin: bool = False
     """May cross projects."""
+    grants: Mapping[RepositoryName, frozenset[Action]] | None = None
+    """What the token that was shown is good for, within the roles; None: no token was shown."""
+    catalogue: bool = True
+    """Whether lists over repositories may be asked for: what the token was given for, if any."""
 
     @property
     def anonymous(self) -> bool:

@@ -128,6 +128,8 @@ class Application:
             )
         elif found.methods is routes.BASE:
             await self._guard.require_known(request, principal)
+        elif found.methods is routes.CATALOGUE:
+            await self._guard.require_catalogue(request, principal)
         if self._storage.disagreement is not None and (
             request.method not in {"GET", "HEAD"}
             or found.methods in (routes.TAGS, routes.REFERRERS, routes.CATALOGUE)

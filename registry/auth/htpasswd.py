@@ -1,0 +1,143 @@
+"""Users in a file of bcrypt hashes, roles in a table."""
+
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import bcrypt
+
+from registry.auth.ports import Principal
+from registry.oci.errors import StorageUnavailable, TooManyRequests, Unauthorized
+
+_BCRYPT = re.compile(rb"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+_WRONG = "wrong user name or password"
+REMEMBERED_SECONDS = 60.0
+"""For which a password that was right needs no second look."""
+REMEMBERED = 1024
+FREE_FAILURES = 5
+"""Wrong passwords for one user before he is slowed down."""
+SLOWEST = 30.0
+"""Seconds at most that a user whose password is being guessed must wait between tries."""
+FORGET_FAILURES = 900.0
+PASSWORD_BYTES = 72
+"""What bcrypt reads."""
+
+
+class HtpasswdIdentity:
+    """Reads the file again when it changes; a wrong password costs the same for everybody."""
+
+    def __init__(
+        self,
+        path: Path,
+        projects: Mapping[str, Mapping[str, str]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """*projects*: project -> user -> role. Raises ValueError, which names the bad line."""
+        self._path = path
+        self._clock = clock
+        self._roles: dict[str, dict[str, frozenset[str]]] = {}
+        for project, roles in projects.items():
+            for user, role in roles.items():
+                self._roles.setdefault(user, {})[project] = frozenset({role})
+        self._pepper = secrets.token_bytes(32)
+        self._right: OrderedDict[bytes, float] = OrderedDict()
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._stamp: tuple[int, int, int] | None = None
+        self._hashes: dict[str, bytes] = {}
+        self._nobody = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(10))
+        self._read_if_changed()
+
+    async def authenticate(self, username: str, password: str) -> Principal:
+        """As in Identity."""
+        self._refresh()
+        hashed = self._hashes.get(username)
+        given = password.encode()
+        mark = hmac.digest(
+            self._pepper, b"\0".join((username.encode(), hashed or b"", given)), "sha256"
+        )
+        now = self._clock()
+        if self._right.get(mark, 0.0) > now:
+            return self._principal(username)
+        self._slow_down(username, now)
+        matches = await asyncio.to_thread(_check, given, hashed or self._nobody)
+        if hashed is None or not matches:
+            self._fail(username, now)
+            raise Unauthorized(_WRONG)
+        self._failures.pop(username, None)
+        self._right[mark] = now + REMEMBERED_SECONDS
+        if len(self._right) > REMEMBERED:
+            self._right.popitem(last=False)
+        return self._principal(username)
+
+    async def find_principal(self, subject: str) -> Principal:
+        """As in Identity."""
+        self._refresh()
+        if subject not in self._hashes:
+            raise Unauthorized("the user is not known any more")
+        return self._principal(subject)
+
+    def _principal(self, user: str) -> Principal:
+        roles = self._roles.get(user, {})
+        admin = any("admin" in each for each in roles.values())
+        return Principal(user, user, roles, admin)
+
+    def _slow_down(self, user: str, now: float) -> None:
+        """Refuse a try that comes too soon after too many wrong ones."""
+        count, last = self._failures.get(user, (0, now))
+        if count < FREE_FAILURES or now - last > FORGET_FAILURES:
+            return
+        wait = last + min(SLOWEST, 2.0 ** (count - FREE_FAILURES)) - now
+        if wait > 0:
+            raise TooManyRequests(
+                "too many wrong passwords for this user",
+                headers={"Retry-After": str(int(wait) + 1)},
+            )
+
+    def _fail(self, user: str, now: float) -> None:
+        count, last = self._failures.pop(user, (0, now))
+        self._failures[user] = (1 if now - last > FORGET_FAILURES else count + 1, now)
+        if len(self._failures) > REMEMBERED:
+            self._failures.popitem(last=False)
+
+    def _refresh(self) -> None:
+        try:
+            self._read_if_changed()
+        except ValueError as error:
+            raise StorageUnavailable("the password file cannot be read") from error
+
+    def _read_if_changed(self) -> None:
+        try:
+            found = self._path.stat()
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if stamp != self._stamp:
+                self._hashes = _parse(self._path.read_bytes(), self._path)
+                self._stamp = stamp
+        except OSError as error:
+            raise ValueError(f"{self._path}: {error.strerror}") from error
+
+
+def _parse(content: bytes, path: Path) -> dict[str, bytes]:
+    hashes = {}
+    for number, line in enumerate(content.splitlines(), 1):
+        if not line.strip() or line.startswith(b"#"):
+            continue
+        user, colon, hashed = line.strip().partition(b":")
+        if not colon or not user or not _BCRYPT.fullmatch(hashed):
+            raise ValueError(
+                f"{path}, line {number}: must be user:bcrypt hash; make one with `berth passwd`"
+            )
+        hashes[user.decode("utf-8", "strict")] = hashed
+    return hashes
+
+
+def _check(given: bytes, hashed: bytes) -> bool:
+    if len(given) > PASSWORD_BYTES:
+        given = hashlib.sha256(given).digest()  # right for nobody, at the same cost
+    return bcrypt.checkpw(given, hashed)

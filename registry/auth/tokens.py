@@ -1,0 +1,230 @@
+"""Bearer tokens, refresh tokens and upload capabilities: signed, verified, their keys rotated."""
+
+import base64
+import hmac
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import jwt
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from jwt.algorithms import ECAlgorithm
+
+from registry.oci.errors import Unauthorized
+
+ALGORITHM = "ES256"
+ROTATE_AFTER = 30 * 86400.0
+"""Seconds for which a key signs."""
+REFRESH_SECONDS = 30 * 86400.0
+"""For which a refresh token is good."""
+KEEP = ROTATE_AFTER + REFRESH_SECONDS + 86400.0
+"""Seconds after which nothing that a key signed can still be good."""
+CAPABILITY_SECONDS = 86400.0
+"""For which an upload's address is good, whatever becomes of the token."""
+REMEMBERED = 4096
+"""Tokens whose signatures need no second look."""
+
+
+class KeyStore(Protocol):
+    """What tokens need of a ledger."""
+
+    async def load_keys(self) -> list[tuple[str, bytes, float]]: ...
+    async def store_key(self, kid: str, pem: bytes) -> None: ...
+    async def drop_key(self, kid: str) -> None: ...
+    async def revoke(self, token: str, expires_at: float) -> None: ...
+    async def is_revoked(self, token: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a good signature says. An expired one is good for a capability's sake alone."""
+
+    subject: str
+    access: Sequence[Mapping[str, Any]]
+    expires_at: float
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    kid: str
+    private: ec.EllipticCurvePrivateKey = field(repr=False)
+    secret: bytes = field(repr=False)
+    """For capabilities."""
+    created_at: float
+
+
+class Tokens:
+    """Signs and verifies; all processes of a registry share the keys, which lie in its ledger."""
+
+    def __init__(
+        self,
+        keys: KeyStore,
+        *,
+        service: str,
+        seconds: int = 300,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """*seconds*: how long an access token lasts."""
+        self._store = keys
+        self._service = service
+        self._clock = clock
+        self.seconds = seconds
+        self._issuer = ""
+        self._keys: dict[str, _Key] = {}
+        self._loaded_at = 0.0
+        self._known: OrderedDict[str, Claims] = OrderedDict()
+
+    async def start(self, issuer: str) -> None:
+        """Load the keys, or make the first; *issuer* is the store's id, which all tokens carry."""
+        self._issuer = issuer
+        await self.rotate()
+
+    async def rotate(self) -> None:
+        """Make a new key where the newest is old, and drop those that nothing needs any more."""
+        await self._load()
+        now = self._clock()
+        newest = max((key.created_at for key in self._keys.values()), default=0.0)
+        if now - newest > ROTATE_AFTER:
+            private = ec.generate_private_key(ec.SECP256R1())
+            pem = private.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            await self._store.store_key(str(uuid.uuid4()), pem)
+        for key in self._keys.values():
+            if now - key.created_at > KEEP:
+                await self._store.drop_key(key.kid)
+        await self._load()
+
+    def issue(self, subject: str, access: Sequence[Mapping[str, Any]]) -> str:
+        """An access token for *subject* that is good for *access* (docker's claim of that name)."""
+        return self._sign({"aud": self._service, "access": list(access)}, subject, self.seconds)
+
+    def issue_refresh(self, subject: str) -> str:
+        """A refresh token: good for new access tokens only."""
+        return self._sign({"aud": f"{self._service}/refresh"}, subject, REFRESH_SECONDS)
+
+    async def read(self, token: str, *, expired: bool = False) -> Claims:
+        """Verify an access token; *expired* ones only where asked for. Raises Unauthorized."""
+        claims = self._known.get(token)
+        if claims is None:
+            claims = await self._verify(token, self._service)
+            self._known[token] = claims
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        if claims.expires_at <= self._clock() and not expired:
+            raise Unauthorized("the token has expired: get a new one")
+        return claims
+
+    async def read_refresh(self, token: str) -> str:
+        """The subject of a refresh token that is neither expired nor revoked."""
+        claims = await self._verify(token, f"{self._service}/refresh")
+        if claims.expires_at <= self._clock() or await self._store.is_revoked(claims.id):
+            raise Unauthorized("the refresh token is not good any more: sign in again")
+        return claims.subject
+
+    async def revoke(self, token: str) -> None:
+        """Make a refresh token void. Raises Unauthorized if it is none of ours."""
+        claims = await self._verify(token, f"{self._service}/refresh")
+        await self._store.revoke(claims.id, claims.expires_at)
+
+    def is_past(self, expires_at: float) -> bool:
+        """Whether that moment has come."""
+        return expires_at <= self._clock()
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys (RFC 7517)."""
+        keys = []
+        for key in self._keys.values():
+            public = ECAlgorithm.to_jwk(key.private.public_key(), as_dict=True)
+            keys.append({**public, "kid": key.kid, "use": "sig", "alg": ALGORITHM})
+        return {"keys": keys}
+
+    def seal_upload(self, upload: str, repository: str, subject: str) -> str:
+        """A capability: good for going on with this upload, by this subject, for a day."""
+        key = self._newest()
+        expiry = str(int(self._clock() + CAPABILITY_SECONDS))
+        return f"{key.kid}.{expiry}.{self._mac(key, upload, repository, subject, expiry)}"
+
+    def check_upload(self, state: str, upload: str, repository: str, subject: str) -> bool:
+        """Whether *state* is what ``seal_upload`` gave for just this, and not too long ago."""
+        kid, _, rest = state.partition(".")
+        expiry, _, mac = rest.partition(".")
+        key = self._keys.get(kid)
+        if key is None or not (expiry.isascii() and expiry.isdecimal() and len(expiry) < 15):
+            return False
+        expected = self._mac(key, upload, repository, subject, expiry)
+        return hmac.compare_digest(expected, mac) and int(expiry) > self._clock()
+
+    def _mac(self, key: _Key, upload: str, repository: str, subject: str, expiry: str) -> str:
+        words = f"{self._issuer}\0{upload}\0{repository}\0{subject}\0{expiry}"
+        mac = hmac.digest(key.secret, words.encode(), "sha256")
+        return base64.urlsafe_b64encode(mac).decode().rstrip("=")
+
+    def _sign(self, claims: Mapping[str, Any], subject: str, seconds: float) -> str:
+        key = self._newest()
+        now = int(self._clock())
+        standing = {
+            "iss": self._issuer,
+            "sub": subject,
+            "iat": now,
+            "nbf": now,
+            "exp": now + int(seconds),
+            "jti": str(uuid.uuid4()),
+        }
+        return jwt.encode({**claims, **standing}, key.private, ALGORITHM, {"kid": key.kid})
+
+    async def _verify(self, token: str, audience: str) -> Claims:
+        """Everything but the expiry, which the callers judge by the clock."""
+        try:
+            kid = jwt.get_unverified_header(token).get("kid")
+            key = await self._find(kid)
+            claims = jwt.decode(
+                token,
+                key.private.public_key(),
+                algorithms=[ALGORITHM],
+                audience=audience,
+                issuer=self._issuer,
+                options={
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                    "require": ["exp", "sub", "jti", "aud", "iss"],
+                },
+            )
+            return Claims(
+                claims["sub"], claims.get("access", []), float(claims["exp"]), claims["jti"]
+            )
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise Unauthorized("the token is not this registry's") from error
+
+    async def _find(self, kid: object) -> _Key:
+        if kid not in self._keys and self._clock() - self._loaded_at > 1:
+            await self._load()  # another process may have made it
+        key = self._keys.get(kid) if isinstance(kid, str) else None
+        if key is None:
+            raise Unauthorized("the token is not this registry's")
+        return key
+
+    def _newest(self) -> _Key:
+        return max(self._keys.values(), key=lambda key: (key.created_at, key.kid))
+
+    async def _load(self) -> None:
+        self._keys = {
+            kid: _read_key(kid, pem, made) for kid, pem, made in await self._store.load_keys()
+        }
+        self._loaded_at = self._clock()
+
+
+def _read_key(kid: str, pem: bytes, created_at: float) -> _Key:
+    private = serialization.load_pem_private_key(pem, None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    secret = HKDF(hashes.SHA256(), 32, None, b"berth upload capability").derive(pem)
+    return _Key(kid, private, secret, created_at)

@@ -1,0 +1,154 @@
+"""/auth: tokens by docker's token specification and its OAuth2 form, keys, revocation."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from registry.auth import challenge
+from registry.auth.ports import ANONYMOUS, Principal
+from registry.auth.tokens import Tokens
+from registry.oci.errors import (
+    NameInvalid,
+    SizeInvalid,
+    TooManyRequests,
+    Unauthorized,
+    Unsupported,
+)
+from registry.v2api.guard import Guard, read_basic
+
+FORM_LIMIT = 64 * 1024
+"""Bytes of a form at most."""
+SCOPES = 100
+"""Scopes at most in one token."""
+
+
+async def get_token(request: Request) -> Response:
+    """GET /auth/token?service=&scope=&offline_token=: with Basic credentials, or anonymous."""
+    guard: Guard = request.app.state.guard
+    principal = ANONYMOUS
+    header = request.headers.get("authorization")
+    if header is not None and guard.tokens is not None:
+        scheme, _, value = header.partition(" ")
+        if scheme.lower() != "basic":
+            raise _refused("use Basic credentials")
+        principal = await _authenticate(guard, *read_basic(value))
+    elif guard.tokens is None:
+        principal = await guard.admit(request)
+    offline = request.query_params.get("offline_token", "").lower() == "true"
+    return _answer(guard, principal, request.query_params.getlist("scope"), offline=offline)
+
+
+async def post_token(request: Request) -> Response:
+    """POST /auth/token: OAuth2, by password or by refresh token."""
+    guard: Guard = request.app.state.guard
+    form = await _form(request)
+    grant = form.get("grant_type")
+    offline = form.get("access_type") == "offline"
+    if guard.tokens is None:
+        principal = await guard.admit(request)
+        offline = False
+    elif grant == "password":
+        principal = await _authenticate(guard, form.get("username", ""), form.get("password", ""))
+    elif grant == "refresh_token":
+        subject = await guard.tokens.read_refresh(form.get("refresh_token", ""))
+        principal = await guard.identity.find_principal(subject)
+        offline = False
+    else:
+        raise Unsupported("grant_type must be password or refresh_token")
+    refresh = form.get("refresh_token") if grant == "refresh_token" else None
+    return _answer(guard, principal, [form.get("scope", "")], offline=offline, refresh=refresh)
+
+
+async def get_keys(request: Request) -> Response:
+    """GET /auth/jwks.json: the public keys that access tokens are signed with."""
+    return JSONResponse(_tokens(request).jwks(), headers={"Cache-Control": "max-age=60"})
+
+
+async def post_revoke(request: Request) -> Response:
+    """POST /auth/revoke: a refresh token is void from then on (RFC 7009)."""
+    tokens = _tokens(request)
+    await tokens.revoke((await _form(request)).get("token", ""))
+    return Response(None, HTTPStatus.OK)
+
+
+def _tokens(request: Request) -> Tokens:
+    guard: Guard = request.app.state.guard
+    if guard.tokens is None:
+        raise Unsupported("nobody signs in here, so there are no tokens")
+    return guard.tokens
+
+
+async def _authenticate(guard: Guard, user: str, password: str) -> Principal:
+    try:
+        return await guard.identity.authenticate(user, password)
+    except Unauthorized as error:
+        raise _refused(str(error.detail)) from error
+
+
+def _refused(detail: str) -> Unauthorized:
+    return Unauthorized(detail, headers={"WWW-Authenticate": 'Basic realm="berth"'})
+
+
+def _answer(
+    guard: Guard,
+    principal: Principal,
+    asked: Sequence[str],
+    *,
+    offline: bool,
+    refresh: str | None = None,
+) -> Response:
+    """A token for what of *asked* the principal may have; the rest is left out."""
+    scopes, catalogue = challenge.parse_scopes(asked)
+    if len(scopes) > SCOPES:
+        raise TooManyRequests(f"at most {SCOPES} scopes in one token")
+    access: list[Mapping[str, Any]] = []
+    for scope in scopes:
+        try:
+            granted = guard.grant(principal, scope)
+        except NameInvalid:
+            continue
+        if granted:
+            access.append({"type": "repository", "name": scope.name, "actions": sorted(granted)})
+    if catalogue and not principal.anonymous:
+        access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
+    body: dict[str, Any] = {"token": "none", "access_token": "none", "expires_in": 3600}
+    if guard.tokens is not None:
+        token = guard.tokens.issue(principal.subject, access)
+        body = {"token": token, "access_token": token, "expires_in": guard.tokens.seconds}
+        if offline and not principal.anonymous:
+            refresh = guard.tokens.issue_refresh(principal.subject)
+        if refresh is not None:
+            body["refresh_token"] = refresh
+    body["issued_at"] = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    body["scope"] = " ".join(word for text in asked for word in text.split())
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+
+async def _form(request: Request) -> dict[str, str]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise Unsupported("send a form: application/x-www-form-urlencoded")
+    content = bytearray()
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > FORM_LIMIT:
+                raise SizeInvalid(f"a form has at most {FORM_LIMIT} bytes")
+        fields = parse_qs(content.decode(), max_num_fields=100)
+    except (ClientDisconnect, ValueError):
+        raise Unsupported("the form cannot be read") from None
+    return {name: values[-1] for name, values in fields.items()}
+
+
+routes = [
+    Route("/auth/token", get_token, methods=["GET"]),
+    Route("/auth/token", post_token, methods=["POST"]),
+    Route("/auth/jwks.json", get_keys, methods=["GET"]),
+    Route("/auth/revoke", post_revoke, methods=["POST"]),
+]
