@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table, delete, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from registry.oci.names import RepositoryName
-from registry.storage.ledger.changes import Change, RecordState
+from registry.storage.changes import Change, RecordState
 from registry.storage.ledger.schema import (
     blob,
     link,
@@ -64,7 +64,8 @@ def ensure_repository(connection: Connection, name: RepositoryName) -> int:
         return found
     values = {"project_id": name.project, "path": name.path, "name": str(name)}
     statement = insert_into(connection, repository)
-    connection.execute(statement.on_conflict_do_nothing(["name"]), values)
+    # In conflict with whatever: another transaction may be making the row at this moment.
+    connection.execute(statement.on_conflict_do_nothing(), values)
     made = find_repository(connection, name)
     assert made is not None
     return made
@@ -81,7 +82,8 @@ def find_repository(connection: Connection, name: RepositoryName) -> int | None:
 def apply(connection: Connection, here: int, change: Change) -> None:
     """Make the tables what they are after *change*, in the repository whose row is *here*.
 
-    A put takes its blobs' rows and links to be there: a replay brings them back beforehand.
+    A put and a ``link`` take their blobs' rows and links to be there: a replay brings them back
+    beforehand.
     """
     if change.op == "put":
         _put(connection, here, change)

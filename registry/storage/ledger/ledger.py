@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
@@ -29,7 +29,7 @@ from registry.storage.records import (
 
 
 def new_uuid() -> str:
-    """A fresh id of an image record."""
+    """A fresh id of an image record or an upload."""
     return str(uuid.uuid4())
 
 
@@ -109,7 +109,8 @@ class SqlLedger:
 
     async def begin_upload(self, repository: RepositoryName, principal: str) -> Upload:
         return await self._database.write(
-            lambda c: uploads.begin(c, self._now(c), repository, principal), durable=False
+            lambda c: uploads.begin(c, self._now(c), repository, principal, self._new_id()),
+            durable=False,
         )
 
     async def find_upload(self, repository: RepositoryName, upload: str) -> Upload:
@@ -244,16 +245,17 @@ class SqlLedger:
 
     async def found(self, identity: StoreIdentity, *, whole: bool) -> None:
         def work(connection: Connection) -> None:
-            row = connection.execute(select(store).with_for_update()).one_or_none()
-            if row is not None and (row.identity, row.epoch) != (identity.store, identity.epoch):
-                raise StorageUnavailable(f"the ledger belongs to store {row.identity} already")
             values = {
                 "one": 1,
                 "identity": identity.store,
                 "epoch": identity.epoch,
                 "whole": whole,
             }
-            upsert(connection, store, [values], "whole")
+            upsert(connection, store, [values])  # the first to come; the others wait here
+            row = connection.execute(select(store).with_for_update()).one()
+            if (row.identity, row.epoch) != (identity.store, identity.epoch):
+                raise StorageUnavailable(f"the ledger belongs to store {row.identity} already")
+            connection.execute(update(store).values(whole=whole))
 
         await self._database.write(work)
 
@@ -261,7 +263,7 @@ class SqlLedger:
 
     async def load_keys(self) -> list[tuple[str, bytes, float]]:
         def work(connection: Connection) -> list[tuple[str, bytes, float]]:
-            query = select(signing_key).order_by(signing_key.c.created_at.desc())
+            query = select(signing_key).order_by(signing_key.c.created_at.desc(), signing_key.c.kid)
             return [(row.kid, bytes(row.pem), row.created_at) for row in connection.execute(query)]
 
         return await self._database.read(work)

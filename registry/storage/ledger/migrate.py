@@ -1,25 +1,44 @@
 """The tables' versions, by Alembic."""
 
+import threading
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
-LOCK = 0x6265727468
+from registry.oci.errors import StorageUnavailable
+
+LOCK: Final = 0x6265727468
 """The advisory lock under which PostgreSQL's tables are migrated."""
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Alembic keeps its context in a module's globals."""
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the tables to the newest version, inside the caller's transaction."""
+    """Bring the tables to the newest version, inside the caller's transaction.
+
+    Raises StorageUnavailable where they are of a version that is not known here.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     newest = ScriptDirectory.from_config(config).get_current_head()
-    if MigrationContext.configure(connection).get_current_revision() == newest:
+    present = MigrationContext.configure(connection).get_current_revision()
+    if present == newest:
         return
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        with _ONE_AT_A_TIME:
+            command.upgrade(config, "head")
+    except CommandError:
+        raise StorageUnavailable(
+            f"the ledger's tables are of version {present}, which this release does not know; "
+            "run the release that made them, or a newer one"
+        ) from None

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, and_, asc, cast, desc, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, asc, desc, func, or_, select
 
 from registry.oci.chain import RecordDraft
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName
+from registry.storage.changes import RecordState
 from registry.storage.ledger.apply import chunks, remove_record
-from registry.storage.ledger.changes import RecordState
 from registry.storage.ledger.schema import member, record, record_use
 from registry.storage.records import ImageRecord, Member
 
@@ -87,12 +87,13 @@ def resolve(
     now: float,
     new_id: Callable[[], str],
 ) -> tuple[list[RecordState], list[str]]:
-    """Drafts to records with ids: those that are new or changed, and ids that may have to end.
+    """Drafts to records with ids: those that are new or changed, and ids that nothing may name.
 
     A record keeps its id, its visibility and its members for life.
     """
     known = _by_keys(connection, name.project, [draft.key for draft in drafts])
     used = _uses(connection, [each.id for each in known.values()])
+    named = {draft.parent for draft in drafts} | {key for draft in drafts for key in draft.uses}
     ids: dict[str, str] = {}
     changed: list[RecordState] = []
     released: list[str] = []
@@ -103,6 +104,8 @@ def resolve(
         if present is None:
             made = _new(draft, name.project, parent_id, now, new_id())
             changed.append(RecordState(made, keeps))
+            if draft.key not in named:
+                released.append(made.id)
             ids[draft.key] = made.id
             continue
         ids[draft.key] = present.id
@@ -243,8 +246,8 @@ def _matches(connection: Connection, name: str, value: str) -> ColumnElement[boo
         return record.c.project_id == value
     if name in {"name", "visibility", "parent_id", "id"}:
         return record.c[name] == value
-    if connection.dialect.name == "postgresql":
-        held: ColumnElement[str] = cast(record.c.properties, JSON)[name].as_string()
-    else:
-        held = func.json_extract(record.c.properties, '$."' + name.replace('"', "") + '"')
-    return held == value
+    # Both databases' functions on JSON stumble over texts that JSON can hold and they cannot.
+    member = f"{json.dumps(name)}: {json.dumps(value)}"
+    spelt = record.c.properties
+    place = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    return or_(place(spelt, "{" + member) > 0, place(spelt, ", " + member) > 0)

@@ -109,7 +109,7 @@ reference = Table(
     Column("manifest_digest", _BYTES, primary_key=True),
     Column("digest", _BYTES, primary_key=True),
     Column("kind", String(8), nullable=False),
-    Index(None, "digest"),
+    Index(None, "digest", "repository_id"),
 )
 """What a manifest names: ``blob``, ``manifest`` or ``subject``."""
 

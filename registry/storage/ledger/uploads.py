@@ -1,23 +1,23 @@
 """Upload sessions: offsets compared, one writer at a time, fenced by epochs."""
 
 import json
-import uuid
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, select, update
 
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknown, BlobUploadUnknown, RangeInvalid, UploadBusy
 from registry.oci.names import RepositoryName
+from registry.storage.changes import Change
 from registry.storage.ledger.apply import ensure_repository, find_repository, upsert
-from registry.storage.ledger.schema import blob, link, repository, upload
+from registry.storage.ledger.schema import blob, link, reference, repository, upload
+from registry.storage.ledger.writes import lock_project, write_line
 from registry.storage.records import BlobRecord, Segment, Upload
 
-REMEMBERED = 3600.0
+REMEMBERED: Final = 3600.0
 """Seconds for which a finished session is known."""
-
-Now = Callable[[Connection], float]
+PURGED: Final = 100
+"""Sessions that ended long ago, forgotten at most when one begins."""
 
 _COLUMNS = (
     upload.c.id,
@@ -30,10 +30,15 @@ _COLUMNS = (
 )
 
 
-def begin(connection: Connection, now: float, name: RepositoryName, principal: str) -> Upload:
-    """As in Ledger.begin_upload; forgets sessions that ended long ago."""
-    connection.execute(delete(upload).where(upload.c.finished_at < now - REMEMBERED))
-    session = Upload(str(uuid.uuid4()), name, principal, 0, 0)
+def begin(
+    connection: Connection, now: float, name: RepositoryName, principal: str, fresh: str
+) -> Upload:
+    """As in Ledger.begin_upload; forgets sessions that ended long ago. *fresh* is its id."""
+    over = select(upload.c.id).where(upload.c.finished_at < now - REMEMBERED).limit(PURGED)
+    if connection.dialect.name == "postgresql":
+        over = over.with_for_update(skip_locked=True)  # another does it, at this moment
+    connection.execute(delete(upload).where(upload.c.id.in_(over)))
+    session = Upload(fresh, name, principal, 0, 0)
     values = {
         "id": session.id,
         "repository_id": ensure_repository(connection, name),
@@ -150,11 +155,11 @@ def finish(
         "created_at": now,
     }
     upsert(connection, blob, [values])
-    grant(connection, now, name, digest)
-    holding = connection.execute(
-        select(blob.c.object, blob.c.size).where(blob.c.digest == digest)
-    ).one()
-    return BlobRecord(stored.digest, holding.object, holding.size)
+    query = select(blob.c.object, blob.c.size).where(blob.c.digest == digest)
+    row = connection.execute(query).one()
+    holding = BlobRecord(stored.digest, row.object, row.size)
+    _grant(connection, now, name, holding)
+    return holding
 
 
 def mount(
@@ -175,25 +180,48 @@ def mount(
     found = None if origin is None else connection.execute(query).one_or_none()
     if found is None:
         raise BlobUnknown(f"{digest} is not in {source}")
-    grant(connection, now, name, str(digest))
-    return BlobRecord(digest, found.object, found.size)
+    holding = BlobRecord(digest, found.object, found.size)
+    _grant(connection, now, name, holding)
+    return holding
 
 
-def grant(connection: Connection, now: float, name: RepositoryName, digest: str) -> None:
-    """Link the repository to a blob, or promise it anew."""
+def _grant(connection: Connection, now: float, name: RepositoryName, held: BlobRecord) -> None:
+    """Link the repository to a blob, or promise it anew.
+
+    Where a manifest here names the blob already, its line does not tell of this link, and a replay
+    would not bring it back: it gets a line of its own, flushed with the project's next one.
+    """
     here = ensure_repository(connection, name)
+    digest = str(held.digest)
+    if _promise(connection, now, here, digest):
+        return
+    named = select(reference.c.kind).where(
+        reference.c.digest == digest,
+        reference.c.repository_id == here,
+        reference.c.kind == "blob",
+    )
+    is_named = connection.execute(named.limit(1)).scalar() is not None
+    if is_named:
+        lock_project(connection, name.project)
     values = {"repository_id": here, "digest": digest, "touched_at": now}
     upsert(connection, link, [values], "touched_at")
+    if is_named:
+        write_line(connection, Change(op="link", repository=name, at=now, blobs=(held,)))
+
+
+def _promise(connection: Connection, now: float, here: int | None, digest: str) -> bool:
+    """Raise the link's time to *now*; whether there is a link."""
+    touched = connection.execute(
+        update(link)
+        .where(link.c.repository_id == here, link.c.digest == digest)
+        .values(touched_at=now)
+    )
+    return touched.rowcount > 0
 
 
 def touch(connection: Connection, now: float, name: RepositoryName, digest: Digest) -> None:
     """As in Ledger.touch_link."""
-    here = find_repository(connection, name)
-    connection.execute(
-        update(link)
-        .where(link.c.repository_id == here, link.c.digest == str(digest))
-        .values(touched_at=now)
-    )
+    _promise(connection, now, find_repository(connection, name), str(digest))
 
 
 def _row(

@@ -10,9 +10,11 @@ from registry.oci.errors import (
     BlobUnknown,
     ManifestBlobUnknown,
     ManifestUnknown,
+    RegistryError,
     StorageUnavailable,
 )
 from registry.oci.names import RepositoryName, Tag
+from registry.storage.changes import Change, RecordState, from_line, to_line
 from registry.storage.ledger import records
 from registry.storage.ledger.apply import (
     apply,
@@ -22,7 +24,6 @@ from registry.storage.ledger.apply import (
     insert_into,
     restore_blobs,
 )
-from registry.storage.ledger.changes import Change, RecordState, from_line, to_line
 from registry.storage.ledger.schema import blob, journal, link, manifest, project, tag
 from registry.storage.records import (
     BlobRecord,
@@ -40,6 +41,7 @@ NewId = Callable[[], str]
 
 def put_manifest(connection: Connection, now: float, put: ManifestPut, new_id: NewId) -> Position:
     """As in Ledger.put_manifest."""
+    lock_project(connection, put.repository.project)
     here = ensure_repository(connection, put.repository)
     found = _linked(connection, here, put.blobs)
     children = _manifests(connection, here, put.manifests)
@@ -50,17 +52,13 @@ def put_manifest(connection: Connection, now: float, put: ManifestPut, new_id: N
             raise ManifestBlobUnknown(
                 {"missing": [str(each) for each in missing], "advice": "push these first"}
             )
-    references = {str(each): "blob" for each in put.blobs}
-    references |= {str(each): "manifest" for each in put.manifests}
-    if put.manifest.subject is not None:
-        references.setdefault(str(put.manifest.subject), "subject")
     states, released = records.resolve(connection, put.repository, put.drafts, now, new_id)
     change = Change(
         op="put",
         repository=put.repository,
         at=now,
         manifest=put.manifest,
-        references=tuple(sorted(references.items())),
+        references=_references(put),
         blobs=tuple(found.values()),
         tags=tuple(each.name for each in put.tags),
         records=tuple(states),
@@ -74,11 +72,10 @@ def delete_manifest(
     connection: Connection, now: float, name: RepositoryName, digest: Digest
 ) -> Position:
     """As in Ledger.delete_manifest."""
+    lock_project(connection, name.project)
     here = find_repository(connection, name)
-    query = (
-        select(manifest.c.digest)
-        .where(manifest.c.repository_id == here, manifest.c.digest == str(digest))
-        .with_for_update()
+    query = select(manifest.c.digest).where(
+        manifest.c.repository_id == here, manifest.c.digest == str(digest)
     )
     if here is None or connection.execute(query).scalar() is None:
         raise ManifestUnknown(f"{digest} is not in this repository")
@@ -96,12 +93,9 @@ def delete_manifest(
 
 def delete_tag(connection: Connection, now: float, name: RepositoryName, wanted: Tag) -> Position:
     """As in Ledger.delete_tag."""
+    lock_project(connection, name.project)
     here = find_repository(connection, name)
-    query = (
-        select(tag.c.name)
-        .where(tag.c.repository_id == here, tag.c.name == wanted.name)
-        .with_for_update()
-    )
+    query = select(tag.c.name).where(tag.c.repository_id == here, tag.c.name == wanted.name)
     if here is None or connection.execute(query).scalar() is None:
         raise ManifestUnknown(f"there is no tag {wanted} in this repository")
     change = Change(op="delete-tag", repository=name, at=now, tags=(wanted.name,))
@@ -114,6 +108,7 @@ def unlink_blob(
     connection: Connection, now: float, name: RepositoryName, digest: Digest
 ) -> Position:
     """As in Ledger.unlink_blob."""
+    lock_project(connection, name.project)
     here = find_repository(connection, name)
     if here is None or digest not in _linked(connection, here, [digest]):
         raise BlobUnknown(f"{digest} is not in this repository")
@@ -131,6 +126,7 @@ def share_record(
     removed: str | None,
 ) -> Position:
     """As in Ledger.share_record."""
+    lock_project(connection, records.find(connection, wanted).project)
     present = records.find(connection, wanted)
     shared = {each.project: each.status for each in records.members(connection, wanted)}
     if added is not None:
@@ -156,8 +152,20 @@ def share_record(
     return write_line(connection, change)
 
 
+def lock_project(connection: Connection, name: str) -> None:
+    """Take the project's row, so that its changes of names come one after the other.
+
+    A change is computed from what is there, and its line must stand where it took effect. SQLite's
+    writers are alone anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        statement = insert_into(connection, project)
+        held = statement.on_conflict_do_update(["id"], set_={"sequence": project.c.sequence})
+        connection.execute(held, {"id": name, "sequence": 0})
+
+
 def write_line(connection: Connection, change: Change) -> Position:
-    """Draw the project's next sequence, under its row's lock, and write the line there."""
+    """Draw the project's next sequence and write the line there."""
     insert = insert_into(connection, project)
     raised = {"sequence": project.c.sequence + literal(1)}
     drawn = insert.on_conflict_do_update(["id"], set_=raised).returning(project.c.sequence)
@@ -194,11 +202,14 @@ def settle(connection: Connection, heads: Mapping[str, int]) -> None:
 
 def heads(connection: Connection) -> dict[str, int]:
     """As in Ledger.heads."""
-    return {row.id: row.sequence for row in connection.execute(select(project))}
+    query = select(project).where(project.c.sequence > 0)
+    return {row.id: row.sequence for row in connection.execute(query)}
 
 
 def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
     """As in Ledger.replay."""
+    for name in sorted({line.position.project for line in lines}):
+        lock_project(connection, name)
     reached = heads(connection)
     for line in lines:
         name, sequence = line.position.project, line.position.sequence
@@ -209,7 +220,7 @@ def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
             raise StorageUnavailable(f"the journal of {name} has a gap after line {head}")
         try:
             change = from_line(line.content)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RegistryError) as error:
             where = f"line {sequence} of the journal of {name}"
             raise StorageUnavailable(f"{where} cannot be read: {error}") from error
         here = ensure_repository(connection, change.repository)
@@ -257,6 +268,15 @@ def _manifests(connection: Connection, here: int, wanted: Iterable[Digest]) -> s
         )
         found.update(Digest.parse(each) for each in connection.execute(query).scalars())
     return found
+
+
+def _references(put: ManifestPut) -> tuple[tuple[str, str], ...]:
+    """(digest, kind) of what the manifest names, each digest once."""
+    named = {str(each): "blob" for each in put.blobs}
+    named |= {str(each): "manifest" for each in put.manifests}
+    if put.manifest.subject is not None:
+        named.setdefault(str(put.manifest.subject), "subject")
+    return tuple(sorted(named.items()))
 
 
 def _tag_key(name: RepositoryName, wanted: str) -> str:

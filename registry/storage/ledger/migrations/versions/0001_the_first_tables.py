@@ -196,7 +196,12 @@ def upgrade() -> None:
             "repository_id", "manifest_digest", "digest", name=op.f("pk_reference")
         ),
     )
-    op.create_index(op.f("ix_reference_digest"), "reference", ["digest"], unique=False)
+    op.create_index(
+        op.f("ix_reference_digest_repository_id"),
+        "reference",
+        ["digest", "repository_id"],
+        unique=False,
+    )
     op.create_table(
         "tag",
         sa.Column(

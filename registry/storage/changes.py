@@ -30,14 +30,14 @@ class Change:
     """One change in one repository; what does not apply is empty."""
 
     op: str
-    """``put``, ``delete-manifest``, ``delete-tag``, ``unlink`` or ``share``."""
+    """``put``, ``delete-manifest``, ``delete-tag``, ``link``, ``unlink`` or ``share``."""
     repository: RepositoryName
     at: float
     manifest: ManifestRecord | None = None
     references: tuple[tuple[str, str], ...] = ()
     """(digest, kind) that the manifest names."""
     blobs: tuple[BlobRecord, ...] = ()
-    """The objects of the blobs that the manifest names."""
+    """The objects of the blobs that the manifest names, or of the one that is linked."""
     tags: tuple[str, ...] = ()
     """Set by a put, removed by a deletion."""
     digest: Digest | None = None
