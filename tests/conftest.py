@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
 from support.postgres import running_postgres
 
 skipped: list[str] = []

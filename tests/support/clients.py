@@ -62,7 +62,7 @@ class CommandLine:
     def run(self, *arguments: str | Path, given: str | None = None) -> str:
         """Run the program; answer its standard output, or raise ClientFailed."""
         command = [*self._command, *map(str, arguments)]
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             command,
             env={
                 "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",

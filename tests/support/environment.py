@@ -67,7 +67,7 @@ def unmount_below(path: Path) -> None:
     lines = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
     points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
     for point in sorted((p for p in points if p.startswith(f"{path}/")), reverse=True):
-        subprocess.run([tool("umount"), point], check=False, capture_output=True)  # noqa: S603
+        subprocess.run([tool("umount"), point], check=False, capture_output=True)
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
@@ -102,7 +102,7 @@ class Process:
         self.log = log
         self._arguments = [str(argument) for argument in arguments]
         with log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 self._arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
 from support.environment import CACHE, temporary_directory, tool
 from support.server import Account, Server
 
@@ -211,7 +212,7 @@ class Builder:
         """Compress and keep the tar file; answer its descriptor and its diff ID."""
         packed = tar.with_suffix(".gz")
         with packed.open("wb") as output:
-            subprocess.run([tool("gzip"), "-1", "-n", "-c", tar], stdout=output, check=True)  # noqa: S603
+            subprocess.run([tool("gzip"), "-1", "-n", "-c", tar], stdout=output, check=True)
         digest = sha256_file(packed)
         size = packed.stat().st_size
         packed.replace(self._blobs / digest.removeprefix("sha256:"))
@@ -304,7 +305,7 @@ def build(name: str, base: Path, upper_bytes: int, workplace: Path) -> None:
     for platform in (here, other):
         upper = {
             "srv/platform": platform.encode(),
-            "srv/noise": random.Random(platform).randbytes(upper_bytes),  # noqa: S311
+            "srv/noise": random.Random(platform).randbytes(upper_bytes),
             "etc/.wh.issue": b"",
         }
         layer = builder.add_layer(write_tar(workplace / f"{platform}.tar", upper))
@@ -323,7 +324,7 @@ def debian_tar(workplace: Path) -> Path:
     suite = release["VERSION_CODENAME"].strip('"')
     log = workplace / "debootstrap.log"
     with log.open("wb") as output:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [tool("debootstrap"), "--variant=minbase", suite, root],
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -333,7 +334,7 @@ def debian_tar(workplace: Path) -> Path:
     archive = workplace / "base.tar"
     shutil.rmtree(root / "var" / "cache" / "apt")
     flags = ["--numeric-owner", "--xattrs", "--sort=name", "--exclude=./dev/*"]
-    subprocess.run([tool("tar"), *flags, "-C", root, "-cf", archive, "."], check=True)  # noqa: S603
+    subprocess.run([tool("tar"), *flags, "-C", root, "-cf", archive, "."], check=True)
     return archive
 
 
@@ -341,7 +342,7 @@ def small_tar(workplace: Path) -> Path:
     files = {
         "etc/issue": b"a small image\n",
         "etc/os-release": b"ID=small\n",
-        "bin/noise": random.Random(1).randbytes(100_000),  # noqa: S311
+        "bin/noise": random.Random(1).randbytes(100_000),
     }
     return write_tar(workplace / "base.tar", files)
 

@@ -35,7 +35,7 @@ def running_postgres() -> Iterator[str]:
         data = directory / "data"
         if user is not None:
             shutil.chown(directory, user, user)
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [
                 programs() / "initdb",
                 *("--pgdata", data),
@@ -69,11 +69,11 @@ def running_postgres() -> Iterator[str]:
         def ready() -> bool:
             probe: list[str | Path]
             probe = [programs() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-            return subprocess.run(probe, check=False).returncode == 0  # noqa: S603
+            return subprocess.run(probe, check=False).returncode == 0
 
         try:
             server.wait_ready(ready)
-            subprocess.run(  # noqa: S603
+            subprocess.run(
                 [
                     programs() / "createdb",
                     *("--host", "127.0.0.1"),

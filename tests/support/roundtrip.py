@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.clients import Client, ClientFailed, ContentClient, Engine
 from support.images import Images, Reader
 from support.server import ALICE, CAROL, Account, Server
@@ -142,5 +143,13 @@ def hold_wrong_password_refused(client: Client, guarded: Server, small: Images) 
 def hold_words_of_refusal(refused: ClientFailed) -> None:
     """Hold that the client told its user why: the words are the server's or the client's own."""
     told = str(refused).lower()
-    words = ("unauthorized", "denied", "forbidden", "401", "403", "invalid username/password")
+    words = (
+        "unauthorized",
+        "denied",
+        "forbidden",
+        "401",
+        "403",
+        "authorization failed",
+        "invalid username/password",
+    )
     assert any(word in told for word in words), told

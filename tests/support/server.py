@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import bcrypt
+
 from support.environment import (
     ROOT,
     Process,

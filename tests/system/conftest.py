@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.clients import Skopeo
 from support.environment import temporary_directory
 from support.images import Images, real_images, small_images

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from support.clients import Buildah, Engine
 from support.roundtrip import EngineSuite
 

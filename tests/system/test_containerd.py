@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.clients import Ctr, running_containerd
 from support.images import Images
 from support.roundtrip import ContentSuite

@@ -4,11 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from support.clients import ContentClient, Crane, Oras, Regctl, Skopeo
 from support.images import Images
 from support.network import breaking_proxy
 from support.roundtrip import ContentSuite, new_repository, reading
-from support.server import Server
+from support.server import Server, running_server
 
 
 class TestCrane(ContentSuite):
@@ -32,14 +33,16 @@ class TestRegctl(ContentSuite):
         return Regctl(place)
 
     def test_a_push_goes_on_by_itself_after_the_network_broke(
-        self, client: ContentClient, server: Server, real: Images
+        self, client: ContentClient, real: Images
     ) -> None:
         repository = new_repository()
-        with breaking_proxy(server.address, 20 << 20, mends=True) as proxy:
-            client.push(real.image, f"{proxy.address}/{repository}:1")
-        assert proxy.broken.is_set()
-        with reading(server) as reader:
-            reader.hold_same(real.image, repository)
+        # A server of its own: where another test had pushed the layers, they would be mounted.
+        with running_server() as server:
+            with breaking_proxy(server.address, 20 << 20, mends=True) as proxy:
+                client.push(real.image, f"{proxy.address}/{repository}:1")
+            assert proxy.broken.is_set()
+            with reading(server) as reader:
+                reader.hold_same(real.image, repository)
 
 
 def test_four_clients_push_the_same_image_at_once(

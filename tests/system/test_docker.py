@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from support.clients import Docker, Skopeo, running_docker
 from support.images import DOCKER_MANIFEST, Images
 from support.roundtrip import EngineSuite, new_repository, reading

@@ -7,6 +7,7 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
+
 from support.environment import wait_until
 from support.images import Images
 from support.network import breaking_proxy
@@ -15,7 +16,7 @@ from support.server import Server, Settings, running_server
 
 SIZE = 16 << 20
 BREAK = 5 << 20
-CONTENT = random.Random(7).randbytes(SIZE)  # noqa: S311
+CONTENT = random.Random(7).randbytes(SIZE)
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 

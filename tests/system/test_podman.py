@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from support.clients import Engine, Podman
 from support.roundtrip import EngineSuite
 

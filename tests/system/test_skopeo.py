@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from support.clients import ClientFailed, ContentClient, Skopeo
 from support.images import Images
 from support.network import breaking_proxy
