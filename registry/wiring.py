@@ -23,6 +23,7 @@ from registry import agreement
 from registry.auth.htpasswd import HtpasswdIdentity
 from registry.auth.open import OpenIdentity
 from registry.auth.tokens import Tokens
+from registry.catalogue import imageapi
 from registry.config import Config
 from registry.oci.errors import RegistryError
 from registry.push import PushRules
@@ -140,6 +141,7 @@ def application() -> Application:
         Route("/healthz", _alive, methods=["GET"]),
         Route("/readyz", _ready, methods=["GET"]),
         *token.routes,
+        *imageapi.routes,
     ]
     return Application(
         storage,

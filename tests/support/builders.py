@@ -1,4 +1,4 @@
-"""Content for tests: blobs, configs, manifests and indexes, made by hand so that they are legible."""
+"""Content for tests: blobs, configs, manifests and indexes, made by hand and legible."""
 
 import gzip
 import hashlib

@@ -1,0 +1,145 @@
+"""Answers of the Image API: records and members as JSON, errors in Glance's shape."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from registry.auth.ports import Principal
+from registry.oci.errors import (
+    ManifestUnknown,
+    RegistryError,
+    SizeInvalid,
+    StorageUnavailable,
+    Unsupported,
+)
+from registry.sharing import Caller
+from registry.storage.records import ImageRecord, Member
+from registry.storage.storage import Storage
+
+BODY_LIMIT = 64 * 1024
+"""Bytes of a request's body at most."""
+
+
+class Guard(Protocol):
+    """What the Image API needs of v2api's guard."""
+
+    async def admit(self, request: Request) -> Principal: ...
+    async def require_catalogue(self, request: Request, principal: Principal) -> None: ...
+    def readable_projects(self, principal: Principal) -> frozenset[str] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: what a handler is given."""
+
+    request: Request
+    storage: Storage
+    caller: Caller
+
+    async def json(self) -> Any:
+        """The body, read; raises Unsupported where it is no JSON."""
+        content = bytearray()
+        try:
+            async for chunk in self.request.stream():
+                content += chunk
+                if len(content) > BODY_LIMIT:
+                    raise SizeInvalid(f"a body has at most {BODY_LIMIT} bytes")
+            return json.loads(content)
+        except (ClientDisconnect, ValueError, RecursionError):
+            raise Unsupported("the body is not JSON") from None
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """*handler* behind the guard, its errors told as Glance tells them.
+
+    While ledger and store disagree nothing is changed, listed or denied.
+    """
+
+    async def answer(request: Request) -> Response:
+        storage: Storage = request.app.state.storage
+        guard: Guard = request.app.state.guard
+        single = "image_id" in request.path_params
+        try:
+            principal = await guard.admit(request)
+            await guard.require_catalogue(request, principal)
+            if storage.disagreement is not None and (request.method != "GET" or not single):
+                raise StorageUnavailable(storage.disagreement)
+            caller = Caller(principal, guard.readable_projects(principal))
+            return await handler(Call(request, storage, caller))
+        except ManifestUnknown as error:
+            if storage.disagreement is not None:
+                return refusal(StorageUnavailable(storage.disagreement))
+            return refusal(error)
+        except RegistryError as error:
+            return refusal(error)
+
+    return answer
+
+
+def refusal(error: RegistryError) -> Response:
+    """An error as glanceclient and openstacksdk read it."""
+    detail = error.detail if isinstance(error.detail, str) else error.message
+    return fault(error.status, detail, error.headers)
+
+
+def fault(status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An error of *status* in words."""
+    body = {"error": {"code": int(status), "title": status.phrase, "message": message}}
+    return JSONResponse(body, status, headers)
+
+
+def image(record: ImageRecord) -> dict[str, Any]:
+    """A record as an image; its properties stand flat beside the standard fields."""
+    path = f"/v2/images/{record.id}"
+    return {
+        **record.properties,
+        "id": record.id,
+        "name": record.name,
+        "disk_format": "docker",
+        "container_format": "docker",
+        "size": record.size,
+        "virtual_size": None,
+        "status": "active",
+        "visibility": record.visibility,
+        "owner": record.project,
+        "min_disk": 0,
+        "min_ram": 0,
+        "protected": record.protected,
+        "os_hidden": record.hidden,
+        "created_at": time(record.created_at),
+        "updated_at": time(record.updated_at),
+        "checksum": None,
+        "os_hash_algo": None,
+        "os_hash_value": None,
+        "parent_id": record.parent_id,
+        "tags": [],
+        "self": path,
+        "file": f"{path}/file",
+        "schema": "/v2/schemas/image",
+    }
+
+
+def member(record: ImageRecord, each: Member) -> dict[str, Any]:
+    """A member of *record*; the ledger keeps no times of its own for it."""
+    return {
+        "image_id": record.id,
+        "member_id": each.project,
+        "status": each.status,
+        "created_at": time(record.created_at),
+        "updated_at": time(record.updated_at),
+        "schema": "/v2/schemas/member",
+    }
+
+
+def time(seconds: float) -> str:
+    """ISO 8601 in UTC, as Glance writes it: whole seconds, Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

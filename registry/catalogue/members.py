@@ -1,0 +1,73 @@
+"""Members of an image: the projects that it is shared with (Image API v2, "Sharing")."""
+
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from registry import sharing
+from registry.catalogue import answers
+from registry.catalogue.answers import Call
+from registry.oci.errors import Unsupported
+from registry.storage.records import ImageRecord
+
+NAME_LIMIT = 255
+"""Characters of a project's id (Glance: the column's width)."""
+
+
+async def list_members(call: Call) -> Response:
+    """GET /v2/images/{id}/members"""
+    record = await _find(call)
+    found = await sharing.list_members(call.storage, call.caller, record)
+    shown = [answers.member(record, each) for each in found]
+    return JSONResponse({"members": shown, "schema": "/v2/schemas/members"})
+
+
+async def get_member(call: Call) -> Response:
+    """GET /v2/images/{id}/members/{project}"""
+    record = await _find(call)
+    found = await sharing.find_member(call.storage, call.caller, record, _project(call))
+    return JSONResponse(answers.member(record, found))
+
+
+async def post_member(call: Call) -> Response:
+    """POST /v2/images/{id}/members: {"member": project}"""
+    record = await _find(call)
+    project = _text(await call.json(), "member")
+    if not 0 < len(project) <= NAME_LIMIT:
+        raise Unsupported(f"a project's id has 1 to {NAME_LIMIT} characters")
+    added = await sharing.add_member(call.storage, call.caller, record, project)
+    if added is None:
+        return answers.fault(HTTPStatus.CONFLICT, f"the image is shared with {project} already")
+    return JSONResponse(answers.member(record, added))
+
+
+async def put_member(call: Call) -> Response:
+    """PUT /v2/images/{id}/members/{project}: {"status": accepted, rejected or pending}"""
+    record = await _find(call)
+    status = _text(await call.json(), "status")
+    found = await sharing.answer_member(call.storage, call.caller, record, _project(call), status)
+    return JSONResponse(answers.member(record, found))
+
+
+async def delete_member(call: Call) -> Response:
+    """DELETE /v2/images/{id}/members/{project}"""
+    record = await _find(call)
+    await sharing.remove_member(call.storage, call.caller, record, _project(call))
+    return Response(None, HTTPStatus.NO_CONTENT)
+
+
+async def _find(call: Call) -> ImageRecord:
+    return await sharing.find(call.storage, call.caller, call.request.path_params["image_id"])
+
+
+def _project(call: Call) -> str:
+    project: str = call.request.path_params["project"]
+    return project
+
+
+def _text(body: Any, name: str) -> str:
+    if not isinstance(body, dict) or not isinstance(body.get(name), str):
+        raise Unsupported(f'send {{"{name}": "…"}}')
+    text: str = body[name]
+    return text

@@ -1,0 +1,146 @@
+"""Rules of who sees an image record, and who may say so (Image API v2, "Image sharing")."""
+
+import dataclasses
+from collections.abc import Set as AbstractSet
+
+from registry import management
+from registry.auth import policy
+from registry.auth.ports import Action, Principal
+from registry.oci.errors import Denied, ManifestUnknown, Unsupported
+from registry.oci.names import RepositoryName, Tag
+from registry.storage.records import ImageRecord, Member
+from registry.storage.storage import Storage
+
+VISIBILITIES = frozenset({"private", "shared", "community", "public"})
+STATUSES = frozenset({"pending", "accepted", "rejected"})
+OPEN = frozenset({"public", "community"})
+MEMBERS_LIMIT = 128
+"""Projects that one image may be shared with (Glance: image_member_quota)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and the projects whose records they see; None: all."""
+
+    principal: Principal
+    projects: AbstractSet[str] | None
+
+    def owns(self, record: ImageRecord) -> bool:
+        """Whether the record is of one of the caller's own projects."""
+        return self.projects is None or record.project in self.projects
+
+    def is_of(self, project: str) -> bool:
+        """Whether the caller may speak for *project*."""
+        return self.projects is None or bool(self.principal.roles.get(project))
+
+
+async def find(storage: Storage, caller: Caller, record_id: str) -> ImageRecord:
+    """The record, if the caller sees it; raises ManifestUnknown, also where it is hidden."""
+    record = await storage.ledger.find_record(record_id)
+    if caller.owns(record) or record.visibility in OPEN:
+        return record
+    if record.visibility == "shared":
+        for member in await storage.ledger.list_members(record_id):
+            if caller.is_of(member.project):
+                return record
+    raise ManifestUnknown("there is no such image record")
+
+
+def is_listed(caller: Caller, record: ImageRecord) -> bool:
+    """Whether a record that the ledger lists is to be shown: members count while it is shared."""
+    return caller.owns(record) or record.visibility in {"public", "shared"}
+
+
+async def untag(storage: Storage, caller: Caller, record: ImageRecord) -> None:
+    """End a tag's record by removing the tag; raises Denied for any other record."""
+    if record.kind != "tag":
+        raise Denied(f"a {record.kind} record is protected: it ends with the last tag that has it")
+    repository = RepositoryName(record.project, record.properties["oci_repository"])
+    if not policy.may(caller.principal, repository, Action.DELETE):
+        raise Denied(f"deleting needs the role member in {record.project}")
+    tag = Tag.parse(record.properties["oci_tag"])
+    await management.delete_tag(storage, repository, tag)
+
+
+async def set_visibility(
+    storage: Storage, caller: Caller, record: ImageRecord, visibility: str
+) -> ImageRecord:
+    """The record as it is then. Raises Unsupported for an unknown word, and Denied."""
+    if visibility not in VISIBILITIES:
+        raise Unsupported(f"visibility must be one of {', '.join(sorted(VISIBILITIES))}")
+    _require_sharer(caller, record)
+    if visibility != record.visibility:
+        position = await storage.ledger.share_record(record.id, visibility=visibility)
+        await storage.flusher.flush(position)
+    return await storage.ledger.find_record(record.id)
+
+
+async def list_members(storage: Storage, caller: Caller, record: ImageRecord) -> list[Member]:
+    """All members for the owner; for a member themselves alone. Raises ManifestUnknown."""
+    if record.visibility != "shared":
+        raise ManifestUnknown("only a shared image has members")
+    members = await storage.ledger.list_members(record.id)
+    if caller.owns(record):
+        return members
+    return [each for each in members if caller.is_of(each.project)]
+
+
+async def find_member(
+    storage: Storage, caller: Caller, record: ImageRecord, project: str
+) -> Member:
+    """Raises ManifestUnknown."""
+    for member in await list_members(storage, caller, record):
+        if member.project == project:
+            return member
+    raise ManifestUnknown("there is no such member of this image")
+
+
+async def add_member(
+    storage: Storage, caller: Caller, record: ImageRecord, project: str
+) -> Member | None:
+    """Share with *project*, which must accept it to see it listed; None where it is one already.
+
+    Raises Denied, also where the image is not shared or has too many members.
+    """
+    _require_sharer(caller, record)
+    if record.visibility != "shared":
+        raise Denied("only an image of visibility shared can have members")
+    members = await storage.ledger.list_members(record.id)
+    if any(each.project == project for each in members):
+        return None
+    if len(members) >= MEMBERS_LIMIT:
+        raise Denied(f"an image has at most {MEMBERS_LIMIT} members")
+    return await _set_member(storage, record, Member(project, "pending"))
+
+
+async def answer_member(
+    storage: Storage, caller: Caller, record: ImageRecord, project: str, status: str
+) -> Member:
+    """Accept or reject: the member alone does. Raises Unsupported, Denied, ManifestUnknown."""
+    if status not in STATUSES:
+        raise Unsupported(f"status must be one of {', '.join(sorted(STATUSES))}")
+    member = await find_member(storage, caller, record, project)
+    if not caller.is_of(project):
+        raise Denied(f"only {project} itself may accept or reject the image")
+    return await _set_member(storage, record, Member(member.project, status))
+
+
+async def remove_member(
+    storage: Storage, caller: Caller, record: ImageRecord, project: str
+) -> None:
+    """Share with *project* no longer. Raises Denied and ManifestUnknown."""
+    _require_sharer(caller, record)
+    await find_member(storage, caller, record, project)
+    position = await storage.ledger.share_record(record.id, remove_member=project)
+    await storage.flusher.flush(position)
+
+
+async def _set_member(storage: Storage, record: ImageRecord, member: Member) -> Member:
+    position = await storage.ledger.share_record(record.id, member=member)
+    await storage.flusher.flush(position)
+    return member
+
+
+def _require_sharer(caller: Caller, record: ImageRecord) -> None:
+    if not policy.may_share(caller.principal, record.project):
+        raise Denied(f"saying who sees an image needs the role manager in {record.project}")

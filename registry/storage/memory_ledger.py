@@ -1,0 +1,385 @@
+"""Names in dicts: the model that every other ledger is compared with."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from registry.oci.digest import Digest
+from registry.oci.errors import (
+    BlobUnknown,
+    ManifestBlobUnknown,
+    ManifestUnknown,
+    NameUnknown,
+    RegistryError,
+    StorageUnavailable,
+)
+from registry.oci.names import Reference, RepositoryName, Tag
+from registry.storage.changes import Change, RecordState, from_line, to_line
+from registry.storage.memory_names import Names
+from registry.storage.memory_uploads import Sessions
+from registry.storage.records import (
+    BlobRecord,
+    ImageRecord,
+    JournalLine,
+    Link,
+    ManifestPut,
+    ManifestRecord,
+    Member,
+    Position,
+    Segment,
+    StoreIdentity,
+    Upload,
+)
+
+LINES = 1000
+"""Pending lines in one answer."""
+
+
+def new_uuid() -> str:
+    """A fresh id of an image record or an upload."""
+    return str(uuid.uuid4())
+
+
+class MemoryLedger:
+    """The Ledger of one process; it is gone with it."""
+
+    def __init__(
+        self, *, new_id: Callable[[], str] = new_uuid, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._names = Names()
+        self._new_id = new_id
+        self._clock = clock
+        self._sessions = Sessions(clock)
+        self._heads: dict[str, int] = {}
+        self._pending: dict[Position, bytes] = {}
+        self._identity: tuple[StoreIdentity, bool] | None = None
+        self._keys: dict[str, tuple[bytes, float]] = {}
+        self._revoked: dict[str, float] = {}
+
+    # -- reading --------------------------------------------------------------------------------
+
+    async def find_blob(self, repository: RepositoryName, digest: Digest) -> Link:
+        touched_at = self._names.links.get((repository, digest))
+        if touched_at is None:
+            raise BlobUnknown(f"{digest} is not in this repository")
+        return Link(self._names.blobs[digest], touched_at)
+
+    async def find_manifest(
+        self, repository: RepositoryName, reference: Reference
+    ) -> ManifestRecord:
+        if isinstance(reference, Tag):
+            digest = self._names.tags.get((repository, reference.name))
+        else:
+            digest = reference
+        found = None if digest is None else self._names.manifests.get((repository, digest))
+        if found is None:
+            raise ManifestUnknown(f"{reference} is not in this repository")
+        return found
+
+    async def list_tags(
+        self, repository: RepositoryName, *, after: str = "", limit: int | None = None
+    ) -> list[str]:
+        if repository not in self._names.repositories:
+            raise NameUnknown(f"there is no repository {repository}")
+        here = (tag for where, tag in self._names.tags if where == repository)
+        return sorted(tag for tag in here if tag > after)[:limit]
+
+    async def list_referrers(
+        self,
+        repository: RepositoryName,
+        subject: Digest,
+        *,
+        artifact_type: str | None = None,
+        after: Digest | None = None,
+        limit: int | None = None,
+    ) -> list[ManifestRecord]:
+        found = [
+            manifest
+            for (where, digest), manifest in self._names.manifests.items()
+            if where == repository
+            and manifest.subject == subject
+            and artifact_type in {None, manifest.artifact_type}
+            and (after is None or digest > after)
+        ]
+        return sorted(found, key=lambda manifest: manifest.digest)[:limit]
+
+    async def list_repositories(
+        self, *, projects: Iterable[str] | None, after: str = "", limit: int | None = None
+    ) -> list[RepositoryName]:
+        seen = None if projects is None else set(projects)
+        holding = {where for where, _ in self._names.manifests}
+        found = (name for name in holding if seen is None or name.project in seen)
+        return sorted((name for name in found if str(name) > after), key=str)[:limit]
+
+    async def list_links(self, digest: Digest, *, limit: int) -> list[RepositoryName]:
+        return sorted((name for name, linked in self._names.links if linked == digest), key=str)[
+            :limit
+        ]
+
+    # -- uploads --------------------------------------------------------------------------------
+
+    async def begin_upload(self, repository: RepositoryName, principal: str) -> Upload:
+        upload = Upload(self._new_id(), repository, principal, 0, 0)
+        self._names.repositories.add(repository)
+        self._sessions.begin(upload)
+        return upload
+
+    async def find_upload(self, repository: RepositoryName, upload: str) -> Upload:
+        return self._sessions.find(repository, upload)
+
+    async def lease_upload(
+        self, repository: RepositoryName, upload: str, *, at: int | None, seconds: float
+    ) -> Upload:
+        return self._sessions.lease(repository, upload, at, seconds)
+
+    async def record_segment(self, upload: Upload, segment: Segment, *, seconds: float) -> Upload:
+        return self._sessions.record(upload, segment, seconds)
+
+    async def release_upload(self, upload: Upload) -> None:
+        self._sessions.release(upload)
+
+    async def cancel_upload(self, repository: RepositoryName, upload: str) -> None:
+        self._sessions.cancel(repository, upload)
+
+    async def finish_upload(
+        self, repository: RepositoryName, upload: Upload | None, blob: BlobRecord
+    ) -> BlobRecord:
+        if upload is not None:
+            self._sessions.finish(upload, blob.digest)
+        holding = self._names.blobs.setdefault(blob.digest, blob)
+        self._link(repository, holding)
+        return holding
+
+    # -- names ----------------------------------------------------------------------------------
+
+    async def link_blob(
+        self, repository: RepositoryName, source: RepositoryName, digest: Digest
+    ) -> BlobRecord:
+        if (source, digest) not in self._names.links:
+            raise BlobUnknown(f"{digest} is not in {source}")
+        holding = self._names.blobs[digest]
+        self._link(repository, holding)
+        return holding
+
+    async def touch_link(self, repository: RepositoryName, digest: Digest) -> None:
+        if (repository, digest) in self._names.links:
+            self._names.links[repository, digest] = self._clock()
+
+    async def put_manifest(self, put: ManifestPut) -> Position:
+        name = put.repository
+        missing = [each for each in put.blobs if (name, each) not in self._names.links]
+        missing += [each for each in put.manifests if (name, each) not in self._names.manifests]
+        if missing and not put.sparse:
+            raise ManifestBlobUnknown({"missing": [str(each) for each in missing]})
+        references = [(str(each), "blob") for each in put.blobs]
+        references += [(str(each), "manifest") for each in put.manifests]
+        if put.manifest.subject is not None:
+            references.append((str(put.manifest.subject), "subject"))
+        here = sorted(each for each in put.blobs if (name, each) in self._names.links)
+        now = self._clock()
+        return self._change(
+            Change(
+                op="put",
+                repository=name,
+                at=now,
+                manifest=put.manifest,
+                references=tuple(references),
+                blobs=tuple(self._names.blobs[each] for each in here),
+                tags=tuple(tag.name for tag in put.tags),
+                records=tuple(
+                    self._names.resolve(name.project, put.drafts, now, self._fresh_ids())
+                ),
+            )
+        )
+
+    async def delete_manifest(self, repository: RepositoryName, digest: Digest) -> Position:
+        await self.find_manifest(repository, digest)
+        tagged = {
+            name: held for (where, name), held in self._names.tags.items() if where == repository
+        }
+        tags = sorted(name for name, held in tagged.items() if held == digest)
+        change = Change("delete-manifest", repository, self._clock(), digest=digest)
+        return self._change(replace(change, tags=tuple(tags)))
+
+    async def delete_tag(self, repository: RepositoryName, tag: Tag) -> Position:
+        await self.find_manifest(repository, tag)
+        return self._change(Change("delete-tag", repository, self._clock(), tags=(tag.name,)))
+
+    async def unlink_blob(self, repository: RepositoryName, digest: Digest) -> Position:
+        await self.find_blob(repository, digest)
+        return self._change(Change("unlink", repository, self._clock(), digest=digest))
+
+    # -- image records --------------------------------------------------------------------------
+
+    async def find_record(self, record: str) -> ImageRecord:
+        return self._find_record(record).record
+
+    async def find_record_by_key(self, project: str, key: str) -> ImageRecord:
+        found = self._names.find_by_key(project, key)
+        if found is None:
+            raise ManifestUnknown("there is no such image record")
+        return found.record
+
+    async def list_records(
+        self,
+        *,
+        projects: Iterable[str] | None,
+        filters: Mapping[str, str],
+        after: str | None = None,
+        limit: int,
+        descending: bool = True,
+    ) -> list[ImageRecord]:
+        own = None if projects is None else set(projects)
+        wanted = {"os_hidden": "false", **filters}.items()
+        found = [
+            state.record
+            for state in self._names.records.values()
+            if _is_seen(state, own)
+            and all(_attributes(state.record).get(name) == value for name, value in wanted)
+        ]
+        found.sort(key=_age, reverse=descending)
+        if after is not None:
+            mark = _age(self._find_record(after).record)
+            found = [each for each in found if _age(each) != mark]
+            found = [each for each in found if (_age(each) < mark) == descending]
+        return found[:limit]
+
+    async def share_record(
+        self,
+        record: str,
+        *,
+        visibility: str | None = None,
+        member: Member | None = None,
+        remove_member: str | None = None,
+    ) -> Position:
+        state = self._find_record(record)
+        members = dict(state.members)
+        if member is not None:
+            members[member.project] = member.status
+        if remove_member is not None:
+            members.pop(remove_member, None)
+        now, present = self._clock(), state.record
+        seen = visibility or present.visibility
+        newer = replace(present, visibility=seen, updated_at=now, version=present.version + 1)
+        path = present.properties.get("oci_repository", "")
+        states = (replace(state, record=newer, members=tuple(sorted(members.items()))),)
+        return self._change(
+            Change("share", RepositoryName(present.project, path), now, records=states)
+        )
+
+    async def list_members(self, record: str) -> list[Member]:
+        return [Member(*each) for each in self._find_record(record).members]
+
+    # -- journal and identity -------------------------------------------------------------------
+
+    async def pending_lines(self, project: str | None = None) -> list[JournalLine]:
+        found = (place for place in sorted(self._pending) if project in {None, place.project})
+        return [JournalLine(place, self._pending[place]) for place in islice(found, LINES)]
+
+    async def settle(self, heads: Mapping[str, int]) -> None:
+        for place in list(self._pending):
+            if place.sequence <= heads.get(place.project, 0):
+                del self._pending[place]
+
+    async def replay(self, lines: Sequence[JournalLine]) -> None:
+        heads = dict(self._heads)
+        changes = []
+        for line in lines:
+            project, sequence = line.position.project, line.position.sequence
+            if sequence <= heads.get(project, 0):
+                continue
+            if sequence != heads.get(project, 0) + 1:
+                raise StorageUnavailable(f"the journal of {project} has a gap before {sequence}")
+            try:
+                changes.append(from_line(line.content))
+            except (ValueError, KeyError, TypeError, AttributeError, RegistryError) as error:
+                raise StorageUnavailable(f"a line of {project} cannot be read") from error
+            heads[project] = sequence
+        for change in changes:
+            self._names.apply(change)
+        self._heads = heads
+
+    async def heads(self) -> Mapping[str, int]:
+        return dict(self._heads)
+
+    async def identity(self) -> tuple[StoreIdentity, bool] | None:
+        return self._identity
+
+    async def found(self, identity: StoreIdentity, *, whole: bool) -> None:
+        if self._identity is not None and self._identity[0] != identity:
+            raise StorageUnavailable("the ledger belongs to another store already")
+        self._identity = identity, whole
+
+    # -- secrets of the server ------------------------------------------------------------------
+
+    async def load_keys(self) -> list[tuple[str, bytes, float]]:
+        keys = sorted((-created_at, kid, pem) for kid, (pem, created_at) in self._keys.items())
+        return [(kid, pem, -older) for older, kid, pem in keys]
+
+    async def store_key(self, kid: str, pem: bytes) -> None:
+        self._keys.setdefault(kid, (pem, self._clock()))
+
+    async def drop_key(self, kid: str) -> None:
+        self._keys.pop(kid, None)
+
+    async def revoke(self, token: str, expires_at: float) -> None:
+        self._revoked[token] = expires_at
+
+    async def is_revoked(self, token: str) -> bool:
+        return self._revoked.get(token, 0.0) > self._clock()
+
+    # -- within ---------------------------------------------------------------------------------
+
+    def _change(self, change: Change) -> Position:
+        """Carry *change* out, with the records that end by it, and write its line."""
+        change = replace(change, gone=self._names.ended(change))
+        self._names.apply(change)
+        project = change.repository.project
+        self._heads[project] = self._heads.get(project, 0) + 1
+        position = Position(project, self._heads[project])
+        self._pending[position] = to_line(change)
+        return position
+
+    def _link(self, repository: RepositoryName, blob: BlobRecord) -> None:
+        is_new = (repository, blob.digest) not in self._names.links
+        self._names.repositories.add(repository)
+        self._names.links[repository, blob.digest] = self._clock()
+        if is_new and self._names.is_named(repository, blob.digest):
+            self._change(Change("link", repository, self._clock(), blobs=(blob,)))
+
+    def _fresh_ids(self) -> Iterator[str]:
+        while True:
+            yield self._new_id()
+
+    def _find_record(self, record: str) -> RecordState:
+        found = self._names.records.get(record)
+        if found is None:
+            raise ManifestUnknown("there is no such image record")
+        return found
+
+
+def _is_seen(state: RecordState, projects: set[str] | None) -> bool:
+    return (
+        projects is None
+        or state.record.project in projects
+        or state.record.visibility == "public"
+        or any(who in projects and status == "accepted" for who, status in state.members)
+    )
+
+
+def _attributes(record: ImageRecord) -> dict[str, str | None]:
+    return {
+        **record.properties,
+        "id": record.id,
+        "name": record.name,
+        "owner": record.project,
+        "parent_id": record.parent_id,
+        "visibility": record.visibility,
+        "os_hidden": "true" if record.hidden else "false",
+    }
+
+
+def _age(record: ImageRecord) -> tuple[float, str]:
+    return record.created_at, record.id

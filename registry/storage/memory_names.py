@@ -1,0 +1,158 @@
+"""Names and records in dicts: what the ledger's model knows, and how a change alters it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from registry.oci.chain import RecordDraft
+from registry.oci.digest import Digest
+from registry.oci.names import RepositoryName
+from registry.storage.changes import Change, RecordState
+from registry.storage.records import BlobRecord, ImageRecord, ManifestRecord
+
+Here = tuple[RepositoryName, Digest]
+
+
+@dataclass(slots=True)
+class Names:
+    """All that a ledger says of repositories; a replay of the journal makes it again."""
+
+    repositories: set[RepositoryName] = field(default_factory=set)
+    blobs: dict[Digest, BlobRecord] = field(default_factory=dict)
+    links: dict[Here, float] = field(default_factory=dict)
+    """When each was last promised."""
+    manifests: dict[Here, ManifestRecord] = field(default_factory=dict)
+    references: dict[Here, frozenset[str]] = field(default_factory=dict)
+    """The blobs that each manifest names."""
+    tags: dict[tuple[RepositoryName, str], Digest] = field(default_factory=dict)
+    records: dict[str, RecordState] = field(default_factory=dict)
+
+    def apply(self, change: Change) -> None:
+        """Make this what it is after *change*."""
+        name = change.repository
+        self.repositories.add(name)
+        for blob in change.blobs:
+            self.blobs.setdefault(blob.digest, blob)
+            self.links.setdefault((name, blob.digest), change.at)
+        if change.manifest is not None:
+            here = name, change.manifest.digest
+            self.manifests[here] = change.manifest
+            self.references[here] = frozenset(
+                digest for digest, kind in change.references if kind == "blob"
+            )
+            self.tags.update(((name, tag), change.manifest.digest) for tag in change.tags)
+        else:
+            for tag in change.tags:
+                self.tags.pop((name, tag), None)
+        if change.op == "delete-manifest":
+            assert change.digest is not None
+            self.manifests.pop((name, change.digest), None)
+            self.references.pop((name, change.digest), None)
+        if change.op == "unlink":
+            assert change.digest is not None
+            self.links.pop((name, change.digest), None)
+        for state in change.records:
+            self.records[state.record.id] = state
+        for gone in change.gone:
+            self.records.pop(gone, None)
+
+    def is_named(self, name: RepositoryName, digest: Digest) -> bool:
+        """Whether a manifest of the repository names the blob."""
+        return any(
+            str(digest) in named for (where, _), named in self.references.items() if where == name
+        )
+
+    def find_by_key(self, project: str, key: str) -> RecordState | None:
+        """The record that a project has under a key."""
+        for state in self.records.values():
+            if (state.record.project, state.record.key) == (project, key):
+                return state
+        return None
+
+    def resolve(
+        self, project: str, drafts: Iterable[RecordDraft], now: float, fresh: Iterable[str]
+    ) -> list[RecordState]:
+        """The records that *drafts* make or alter; new ones take their ids from *fresh*."""
+        ids: dict[str | None, str] = {}
+        new_ids = iter(fresh)
+        altered = []
+        for draft in drafts:
+            parent_id = None if draft.parent is None else ids[draft.parent]
+            uses = tuple(sorted(ids[key] for key in draft.uses))
+            present = self.find_by_key(project, draft.key)
+            if present is None:
+                record = _new(draft, project, parent_id, now, next(new_ids))
+                state = RecordState(record, uses)
+                altered.append(state)
+            else:
+                record = replace(
+                    present.record,
+                    name=draft.name,
+                    parent_id=parent_id,
+                    size=draft.size,
+                    properties=dict(draft.properties),
+                )
+                state = replace(present, record=record, uses=uses)
+                if state != present:
+                    newer = replace(record, updated_at=now, version=record.version + 1)
+                    state = replace(state, record=newer)
+                    altered.append(state)
+            ids[draft.key] = state.record.id
+        return altered
+
+    def ended(self, change: Change) -> tuple[str, ...]:
+        """Ids of the records that end with *change*, each before those that it names."""
+        after = Names(
+            manifests=dict(self.manifests), tags=dict(self.tags), records=dict(self.records)
+        )
+        after.apply(change)
+        name = change.repository
+        keys = {f"tag:{name.path}:{tag}" for tag in change.tags} if change.manifest is None else ()
+        gone = [
+            state.record.id
+            for state in after.records.values()
+            if state.record.project == name.project
+            and (
+                state.record.key in keys
+                or (
+                    change.op == "delete-manifest"
+                    and state.record.key == f"repository:{name.path}"
+                    and not any(where == name for where, _ in after.manifests)
+                )
+            )
+        ]
+        for ended in gone:
+            del after.records[ended]
+        while lost := _unnamed(after.records):
+            gone += lost
+            for ended in lost:
+                del after.records[ended]
+        return tuple(gone)
+
+
+def _unnamed(records: Mapping[str, RecordState]) -> list[str]:
+    named = {state.record.parent_id for state in records.values()}
+    named |= {used for state in records.values() for used in state.uses}
+    return [
+        each
+        for each, state in records.items()
+        if state.record.kind in {"layer", "manifest"} and each not in named
+    ]
+
+
+def _new(
+    draft: RecordDraft, project: str, parent_id: str | None, now: float, fresh: str
+) -> ImageRecord:
+    return ImageRecord(
+        id=fresh,
+        project=project,
+        key=draft.key,
+        kind=draft.kind,
+        name=draft.name,
+        parent_id=parent_id,
+        size=draft.size,
+        properties=dict(draft.properties),
+        visibility="private",
+        created_at=now,
+        updated_at=now,
+        version=1,
+    )
