@@ -52,9 +52,11 @@ def upsert(
         statement = insert_into(connection, table)
         if set_:
             taken = {name: statement.excluded[name] for name in set_}
-            connection.execute(statement.on_conflict_do_update(keys, set_=taken), part)
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=keys, set_=taken), part
+            )
         else:
-            connection.execute(statement.on_conflict_do_nothing(keys), part)
+            connection.execute(statement.on_conflict_do_nothing(index_elements=keys), part)
 
 
 def ensure_repository(connection: Connection, name: RepositoryName) -> int:
@@ -155,7 +157,7 @@ def _put(connection: Connection, here: int, change: Change) -> None:
     ]
     if rows:
         keys = [tag.c.repository_id, tag.c.name]
-        connection.execute(statement.on_conflict_do_update(keys, set_=moved), rows)
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=moved), rows)
 
 
 def _put_manifest(connection: Connection, here: int, pushed: ManifestRecord, at: float) -> bool:
@@ -174,13 +176,13 @@ def _put_manifest(connection: Connection, here: int, pushed: ManifestRecord, at:
     }
     written = connection.execute(
         statement.on_conflict_do_update(
-            [manifest.c.repository_id, manifest.c.digest],
+            index_elements=[manifest.c.repository_id, manifest.c.digest],
             set_=taken,
             where=manifest.c.media_type != statement.excluded.media_type,
-        ),
+        ).returning(manifest.c.digest),
         values,
     )
-    return written.rowcount > 0
+    return written.one_or_none() is not None
 
 
 def _delete_manifest(connection: Connection, here: int, change: Change) -> None:

@@ -160,7 +160,9 @@ def lock_project(connection: Connection, name: str) -> None:
     """
     if connection.dialect.name == "postgresql":
         statement = insert_into(connection, project)
-        held = statement.on_conflict_do_update(["id"], set_={"sequence": project.c.sequence})
+        held = statement.on_conflict_do_update(
+            index_elements=["id"], set_={"sequence": project.c.sequence}
+        )
         connection.execute(held, {"id": name, "sequence": 0})
 
 
@@ -168,7 +170,9 @@ def write_line(connection: Connection, change: Change) -> Position:
     """Draw the project's next sequence and write the line there."""
     insert = insert_into(connection, project)
     raised = {"sequence": project.c.sequence + literal(1)}
-    drawn = insert.on_conflict_do_update(["id"], set_=raised).returning(project.c.sequence)
+    drawn = insert.on_conflict_do_update(index_elements=["id"], set_=raised).returning(
+        project.c.sequence
+    )
     values = {"id": change.repository.project, "sequence": 1}
     sequence = connection.execute(drawn, values).scalar_one()
     position = Position(change.repository.project, sequence)
@@ -232,7 +236,9 @@ def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
 
 def _reach(connection: Connection, reached: Mapping[str, int]) -> None:
     insert = insert_into(connection, project)
-    statement = insert.on_conflict_do_update(["id"], set_={"sequence": insert.excluded.sequence})
+    statement = insert.on_conflict_do_update(
+        index_elements=["id"], set_={"sequence": insert.excluded.sequence}
+    )
     rows = [{"id": name, "sequence": sequence} for name, sequence in reached.items()]
     if rows:
         connection.execute(statement, rows)

@@ -1,0 +1,163 @@
+"""What every Ledger promises of its journal, its identity and the server's secrets."""
+
+import contextlib
+
+import pytest
+
+from registry.oci.errors import BlobUnknown, ManifestUnknown, StorageUnavailable
+from registry.oci.names import Tag
+from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.ports import Ledger
+from registry.storage.records import JournalLine, Member, Position, StoreIdentity
+from support.ledgers import HATS, MORE_SHOES, SHOES, Clock, blob, manifest, put, store, tagged
+
+IDENTITY = StoreIdentity("11111111-1111-1111-1111-111111111111", 1)
+
+
+async def change_everything(ledger: Ledger) -> None:
+    """Every kind of change, in two projects."""
+    await store(ledger, SHOES, blob("sole"), blob("lace"))
+    first = put(SHOES, "a", "v1", blobs=(blob("sole"),), drafts=tagged(SHOES, "v1", "base", "x"))
+    await ledger.put_manifest(first)
+    await ledger.put_manifest(
+        put(SHOES, "b", "v1", blobs=(blob("lace"),), drafts=tagged(SHOES, "v1", "base", "y"))
+    )
+    await ledger.put_manifest(put(SHOES, "c", "v2", "v3", drafts=tagged(SHOES, "v3")))
+    await ledger.delete_tag(SHOES, Tag.parse("v2"))
+    await ledger.link_blob(HATS, SHOES, blob("sole").digest)
+    await ledger.put_manifest(put(HATS, "d", "v1", blobs=(blob("sole"),)))
+    await ledger.unlink_blob(HATS, blob("sole").digest)
+    await ledger.delete_manifest(SHOES, manifest("c").digest)
+    boots = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+    await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "accepted"))
+
+
+async def observe(ledger: Ledger) -> dict[str, object]:
+    """Everything that a ledger answers of names."""
+    seen: dict[str, object] = {"repositories": await ledger.list_repositories(projects=None)}
+    for name in await ledger.list_repositories(projects=None):
+        tags = await ledger.list_tags(name)
+        seen[f"tags {name}"] = [await ledger.find_manifest(name, Tag.parse(t)) for t in tags]
+        for word in "abcd":
+            with contextlib.suppress(ManifestUnknown):
+                found = await ledger.find_manifest(name, manifest(word).digest)
+                seen[f"{name} {word}"] = found
+        for word in ("sole", "lace"):
+            with contextlib.suppress(BlobUnknown):
+                seen[f"{name} {word}"] = (await ledger.find_blob(name, blob(word).digest)).blob
+    for hidden in ("true", "false"):
+        records = await ledger.list_records(projects=None, filters={"os_hidden": hidden}, limit=999)
+        seen[f"records {hidden}"] = records
+        seen[f"members {hidden}"] = [await ledger.list_members(each.id) for each in records]
+    return seen
+
+
+class LedgerJournalContract:
+    """Lines, replay, identity, keys."""
+
+    async def test_every_change_draws_the_next_position(self, ledger: Ledger) -> None:
+        assert await ledger.put_manifest(put(SHOES, "a", "v1")) == Position("shoes", 1)
+        assert await ledger.put_manifest(put(MORE_SHOES, "a")) == Position("shoes", 2)
+        assert await ledger.put_manifest(put(HATS, "a")) == Position("hats", 1)
+        assert await ledger.delete_tag(SHOES, Tag.parse("v1")) == Position("shoes", 3)
+        assert await ledger.delete_manifest(HATS, manifest("a").digest) == Position("hats", 2)
+        lines = await ledger.pending_lines()
+        assert [line.position for line in lines] == [
+            *(Position("hats", n) for n in (1, 2)),
+            *(Position("shoes", n) for n in (1, 2, 3)),
+        ]
+        assert await ledger.pending_lines("hats") == lines[:2]
+        assert await ledger.heads() == {"hats": 2, "shoes": 3}
+
+    async def test_a_settled_line_is_pending_no_more(self, ledger: Ledger) -> None:
+        for word in "abc":
+            await ledger.put_manifest(put(SHOES, word))
+        await ledger.put_manifest(put(HATS, "a"))
+        await ledger.settle({"shoes": 2})
+        left = [line.position for line in await ledger.pending_lines()]
+        assert left == [Position("hats", 1), Position("shoes", 3)]
+        await ledger.settle({"shoes": 2, "gloves": 9})
+        assert await ledger.heads() == {"hats": 1, "shoes": 3}
+
+    async def test_a_replay_makes_everything_anew(self, ledger: Ledger) -> None:
+        source = MemoryLedger()
+        await change_everything(source)
+        lines = await source.pending_lines()
+        await ledger.replay(lines[:3])
+        await ledger.replay(lines)
+        await ledger.replay(lines)
+        assert await observe(ledger) == await observe(source)
+        assert await ledger.heads() == await source.heads()
+        assert await ledger.pending_lines() == []
+
+    async def test_its_own_lines_make_everything_anew(self, ledger: Ledger) -> None:
+        await change_everything(ledger)
+        copy = MemoryLedger()
+        await copy.replay(await ledger.pending_lines())
+        assert await observe(copy) == await observe(ledger)
+
+    async def test_changes_go_on_after_a_replay(self, ledger: Ledger) -> None:
+        source = MemoryLedger()
+        await change_everything(source)
+        await ledger.replay(await source.pending_lines())
+        head = (await ledger.heads())["shoes"]
+        pushed = put(SHOES, "e", "v9", blobs=(blob("sole"),), drafts=tagged(SHOES, "v9", "base"))
+        assert await ledger.put_manifest(pushed) == Position("shoes", head + 1)
+        assert await ledger.find_manifest(SHOES, Tag.parse("v9")) == pushed.manifest
+
+    async def test_a_link_that_a_manifest_names_already_is_journalled(self, ledger: Ledger) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", blobs=(blob("sole"),), sparse=True))
+        await store(ledger, SHOES, blob("sole"))
+        copy = MemoryLedger()
+        await copy.replay(await ledger.pending_lines())
+        assert (await copy.find_blob(SHOES, blob("sole").digest)).blob == blob("sole")
+
+    async def test_a_gap_in_the_lines_is_refused_whole(self, ledger: Ledger) -> None:
+        source = MemoryLedger()
+        await change_everything(source)
+        lines = await source.pending_lines("shoes")
+        with pytest.raises(StorageUnavailable):
+            await ledger.replay([lines[0], lines[2]])
+        assert await ledger.heads() == {}
+        assert await ledger.list_repositories(projects=None) == []
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"{", b"[]", b"null", b'{"form":1}', b'{"form":2}', b'{"form":1,"op":7}', b"\xff"],
+    )
+    async def test_a_line_that_cannot_be_read_is_refused(
+        self, ledger: Ledger, content: bytes
+    ) -> None:
+        with pytest.raises(StorageUnavailable):
+            await ledger.replay([JournalLine(Position("shoes", 1), content)])
+        assert await ledger.heads() == {}
+
+    async def test_a_ledger_belongs_to_one_store(self, ledger: Ledger) -> None:
+        assert await ledger.identity() is None
+        await ledger.found(IDENTITY, whole=False)
+        assert await ledger.identity() == (IDENTITY, False)
+        await ledger.found(IDENTITY, whole=True)
+        assert await ledger.identity() == (IDENTITY, True)
+        for other in (StoreIdentity("other", 1), StoreIdentity(IDENTITY.store, 2)):
+            with pytest.raises(StorageUnavailable):
+                await ledger.found(other, whole=True)
+        assert await ledger.identity() == (IDENTITY, True)
+
+    async def test_keys_are_kept_the_newest_first(self, ledger: Ledger, clock: Clock) -> None:
+        assert await ledger.load_keys() == []
+        await ledger.store_key("b", b"first")
+        clock.now += 1
+        await ledger.store_key("a", b"second")
+        await ledger.store_key("b", b"another under the same id")
+        began = clock.now - 1
+        assert await ledger.load_keys() == [("a", b"second", began + 1), ("b", b"first", began)]
+        await ledger.drop_key("a")
+        await ledger.drop_key("a")
+        assert await ledger.load_keys() == [("b", b"first", began)]
+
+    async def test_a_token_is_void_once_revoked(self, ledger: Ledger, clock: Clock) -> None:
+        assert not await ledger.is_revoked("t-1")
+        await ledger.revoke("t-1", clock.now + 60)
+        await ledger.revoke("t-1", clock.now + 60)
+        assert await ledger.is_revoked("t-1")
+        assert not await ledger.is_revoked("t-2")

@@ -1,0 +1,225 @@
+"""What every Ledger promises of image records: chains, ids for life, ends, lists, sharing."""
+
+import pytest
+
+from registry.oci.errors import ManifestBlobUnknown, ManifestUnknown
+from registry.oci.names import Tag
+from registry.storage.ports import Ledger
+from registry.storage.records import ImageRecord, Member
+from support.ledgers import (
+    HATS,
+    SHOES,
+    Clock,
+    manifest,
+    platform,
+    put,
+    put_index,
+    tagged,
+)
+
+
+async def keys(ledger: Ledger, **filters: str) -> list[str]:
+    """Keys of all records, hidden ones too, the oldest first."""
+    found: list[ImageRecord] = []
+    for hidden in ("false", "true"):
+        found += await ledger.list_records(
+            projects=None, filters={**filters, "os_hidden": hidden}, limit=99, descending=False
+        )
+    return sorted(each.key for each in found)
+
+
+async def chain(ledger: Ledger, project: str, key: str) -> list[str]:
+    """Keys from a record down to its base."""
+    record = await ledger.find_record_by_key(project, key)
+    names = [record.key]
+    while record.parent_id is not None:
+        record = await ledger.find_record(record.parent_id)
+        names.append(record.key)
+    return names
+
+
+class LedgerRecordContract:
+    """Records."""
+
+    async def test_a_put_makes_a_chain_of_records(self, ledger: Ledger, clock: Clock) -> None:
+        drafts = tagged(SHOES, "v1", "base", "app")
+        await ledger.put_manifest(put(SHOES, "boots", "v1", drafts=drafts))
+        assert await chain(ledger, "shoes", "tag:red/boots:v1") == [
+            "tag:red/boots:v1",
+            "layer:base-app",
+            "layer:base",
+        ]
+        found = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        assert found == await ledger.find_record(found.id)
+        assert (found.project, found.kind, found.name, found.size, found.version) == (
+            "shoes",
+            "tag",
+            "red/boots:v1",
+            7,
+            1,
+        )
+        assert (found.visibility, found.created_at, found.updated_at) == (
+            "private",
+            clock.now,
+            clock.now,
+        )
+        assert found.properties["oci_tag"] == "v1"
+
+    async def test_a_refused_put_makes_no_record(self, ledger: Ledger) -> None:
+        children = (manifest("missing").digest,)
+        with pytest.raises(ManifestBlobUnknown):
+            await ledger.put_manifest(
+                put_index(
+                    SHOES, "pair", "v1", children=children, drafts=tagged(SHOES, "v1", "base")
+                )
+            )
+        assert await keys(ledger) == []
+
+    async def test_tags_share_layers_and_each_project_has_its_own(self, ledger: Ledger) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base", "x")))
+        await ledger.put_manifest(put(SHOES, "b", "v2", drafts=tagged(SHOES, "v2", "base", "y")))
+        await ledger.put_manifest(put(HATS, "c", "v1", drafts=tagged(HATS, "v1", "base")))
+        base = await ledger.find_record_by_key("shoes", "layer:base")
+        assert base.id != (await ledger.find_record_by_key("hats", "layer:base")).id
+        for key in ("layer:base-x", "layer:base-y"):
+            assert (await ledger.find_record_by_key("shoes", key)).parent_id == base.id
+
+    async def test_a_tag_keeps_its_id_when_it_moves(self, ledger: Ledger, clock: Clock) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base", "x")))
+        before = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        clock.now += 5
+        await ledger.put_manifest(put(SHOES, "b", "v1", drafts=tagged(SHOES, "v1", "base", "y")))
+        after = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        assert after.id == before.id
+        assert (after.created_at, after.updated_at) == (before.created_at, clock.now)
+        assert after.version == before.version + 1
+        assert await chain(ledger, "shoes", after.key) == [
+            "tag:red/boots:v1",
+            "layer:base-y",
+            "layer:base",
+        ]
+        assert "layer:base-x" not in await keys(ledger)
+
+    async def test_putting_again_changes_no_record(self, ledger: Ledger, clock: Clock) -> None:
+        drafts = tagged(SHOES, "v1", "base")
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=drafts))
+        before = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        clock.now += 5
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=drafts))
+        assert await ledger.find_record_by_key("shoes", "tag:red/boots:v1") == before
+
+    async def test_layers_end_with_the_last_tag_that_reaches_them(self, ledger: Ledger) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base", "x")))
+        await ledger.put_manifest(put(SHOES, "b", "v2", drafts=tagged(SHOES, "v2", "base", "y")))
+        await ledger.delete_tag(SHOES, Tag.parse("v1"))
+        assert await keys(ledger) == [
+            "layer:base",
+            "layer:base-y",
+            "repository:red/boots",
+            "tag:red/boots:v2",
+        ]
+        await ledger.delete_manifest(SHOES, manifest("b").digest)
+        assert await keys(ledger) == ["repository:red/boots"]
+        await ledger.delete_manifest(SHOES, manifest("a").digest)
+        assert await keys(ledger) == []
+
+    async def test_an_indexs_tag_keeps_its_platforms(self, ledger: Ledger) -> None:
+        await ledger.put_manifest(put(SHOES, "left"))
+        await ledger.put_manifest(put(SHOES, "right"))
+        left, right = platform(SHOES, "left", "base"), platform(SHOES, "right", "base", "r")
+        top = tagged(SHOES, "v1", uses=(left[-1].key, right[-1].key))
+        children = (manifest("left").digest, manifest("right").digest)
+        drafts = (top[0], *left, *right[1:], top[-1])
+        await ledger.put_manifest(put_index(SHOES, "p", "v1", children=children, drafts=drafts))
+        assert await keys(ledger) == sorted(each.key for each in drafts)
+        only = tagged(SHOES, "v1", uses=(left[-1].key,))
+        await ledger.put_manifest(
+            put_index(SHOES, "q", "v1", children=children, drafts=(only[0], *left, only[-1]))
+        )
+        assert await keys(ledger) == sorted(each.key for each in (only[0], *left, only[-1]))
+        await ledger.delete_tag(SHOES, Tag.parse("v1"))
+        assert await keys(ledger) == ["repository:red/boots"]
+
+    async def test_records_are_listed_page_by_page(self, ledger: Ledger, clock: Clock) -> None:
+        for number in range(5):
+            tag = f"v{number}"
+            await ledger.put_manifest(put(SHOES, tag, tag, drafts=tagged(SHOES, tag)))
+            clock.now += number % 2
+        every = await ledger.list_records(projects=None, filters={}, limit=99)
+        assert [each.name for each in every][:1] in (["red/boots:v4"], ["red/boots:v3"])
+        assert every == sorted(every, key=lambda each: (each.created_at, each.id), reverse=True)
+        assert len(every) == 5
+        pages: list[ImageRecord] = []
+        while page := await ledger.list_records(
+            projects=None, filters={}, after=pages[-1].id if pages else None, limit=2
+        ):
+            pages += page
+        assert pages == every
+        ascending = await ledger.list_records(
+            projects=None, filters={}, after=every[-1].id, limit=99, descending=False
+        )
+        assert ascending == every[::-1][1:]
+        with pytest.raises(ManifestUnknown):
+            await ledger.list_records(projects=None, filters={}, after="unknown", limit=1)
+
+    async def test_records_are_filtered(self, ledger: Ledger) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base")))
+        await ledger.put_manifest(put(HATS, "b", "v1", drafts=tagged(HATS, "v1", "base")))
+
+        async def count(**filters: str) -> int:
+            return len(await ledger.list_records(projects=None, filters=filters, limit=99))
+
+        base = await ledger.find_record_by_key("hats", "layer:base")
+        assert await count() == 4
+        assert await count(os_hidden="true") == 2
+        assert await count(name="red/boots:v1") == 1
+        assert await count(owner="hats") == 2
+        assert await count(owner="hats", oci_kind="layer") == 1
+        assert await count(oci_tag="v1") == 2
+        assert await count(oci_tag="v") == 0
+        assert await count(oci_ta="v1") == 0
+        assert await count(parent_id=base.id) == 1
+        assert await count(id=base.id) == 1
+        assert await count(visibility="public") == 0
+        assert await count(oci_tag='v1", "x": "') == 0
+
+    async def test_only_what_projects_may_see_is_listed(self, ledger: Ledger) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1")))
+        await ledger.put_manifest(put(HATS, "b", "v1", drafts=tagged(HATS, "v1")))
+        boots = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+
+        async def seen(*projects: str) -> list[str]:
+            found = await ledger.list_records(projects=projects, filters={}, limit=99)
+            return sorted(each.name or "" for each in found)
+
+        assert await seen("hats") == ["straw:v1"]
+        assert await seen() == []
+        await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "pending"))
+        assert await seen("hats") == ["straw:v1"]
+        await ledger.share_record(boots.id, member=Member("hats", "accepted"))
+        assert await seen("hats") == ["red/boots:v1", "straw:v1"]
+        await ledger.share_record(boots.id, remove_member="hats")
+        assert await seen("hats") == ["straw:v1"]
+        await ledger.share_record(boots.id, visibility="public")
+        assert await seen("hats") == ["red/boots:v1", "straw:v1"]
+        assert await seen() == ["red/boots:v1"]
+
+    async def test_sharing_is_kept_while_a_tag_moves(self, ledger: Ledger) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
+        boots = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "accepted"))
+        await ledger.share_record(boots.id, member=Member("gloves", "pending"))
+        await ledger.put_manifest(put(SHOES, "b", "v1", drafts=tagged(SHOES, "v1", "y")))
+        assert (await ledger.find_record(boots.id)).visibility == "shared"
+        members = [Member("gloves", "pending"), Member("hats", "accepted")]
+        assert await ledger.list_members(boots.id) == members
+
+    async def test_what_is_unknown_is_said_to_be(self, ledger: Ledger) -> None:
+        with pytest.raises(ManifestUnknown):
+            await ledger.find_record("unknown")
+        with pytest.raises(ManifestUnknown):
+            await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        with pytest.raises(ManifestUnknown):
+            await ledger.share_record("unknown", visibility="public")
+        with pytest.raises(ManifestUnknown):
+            await ledger.list_members("unknown")

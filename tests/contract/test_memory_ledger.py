@@ -1,0 +1,19 @@
+"""The model: names in dicts."""
+
+import pytest
+
+from contract.ledger_contract import LedgerContract
+from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.ports import Ledger
+from support.ledgers import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+class TestMemoryLedger(LedgerContract):
+    @pytest.fixture
+    def ledger(self, clock: Clock) -> Ledger:
+        return MemoryLedger(clock=clock)

@@ -1,0 +1,105 @@
+"""The ledger on SQLite and on a real PostgreSQL: the port's promises, one process or two."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, create_engine
+
+from contract.ledger_contract import LedgerContract
+from registry.oci.errors import StorageUnavailable
+from registry.storage.ledger import SqlLedger
+from registry.storage.ledger.schema import metadata
+from registry.storage.ports import Ledger
+from support.ledgers import Clock, Template, own_schema
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return Template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture
+def schema_url(postgres_url: str) -> Iterator[str]:
+    with own_schema(postgres_url) as url:
+        yield url
+
+
+class TestSqliteLedger(LedgerContract):
+    @pytest.fixture
+    async def ledger(
+        self, clock: Clock, template: Template, tmp_path: Path
+    ) -> AsyncIterator[Ledger]:
+        ledger = SqlLedger(await template.copy(tmp_path / "ledger.db"), clock=clock)
+        yield ledger
+        await ledger.close()
+
+
+class TestOneOfTwoSqliteLedgers(LedgerContract):
+    """Each call goes to the other one: what a second process sees."""
+
+    @pytest.fixture
+    async def ledger(
+        self, clock: Clock, template: Template, tmp_path: Path
+    ) -> AsyncIterator[Ledger]:
+        url = await template.copy(tmp_path / "ledger.db")
+        both = [SqlLedger(url, clock=clock) for _ in range(2)]
+        yield Alternating(*both)
+        for each in both:
+            await each.close()
+
+
+class TestPostgresqlLedger(LedgerContract):
+    @pytest.fixture
+    async def ledger(self, clock: Clock, schema_url: str) -> AsyncIterator[Ledger]:
+        ledger = SqlLedger(schema_url, clock=clock)
+        await ledger.migrate()
+        yield ledger
+        await ledger.close()
+
+
+class Alternating(SqlLedger):
+    def __init__(self, *ledgers: SqlLedger) -> None:
+        self._ledgers = list(ledgers)
+
+    def __getattribute__(self, name: str) -> object:
+        if name.startswith("_"):
+            return object.__getattribute__(self, name)
+        ledgers = object.__getattribute__(self, "_ledgers")
+        ledgers.append(ledgers.pop(0))
+        return getattr(ledgers[0], name)
+
+
+def differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, metadata))
+
+
+class TestMigrations:
+    """What Alembic makes is what the schema says."""
+
+    async def test_the_migrations_make_the_schema_on_sqlite(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/ledger.db"
+        await (await SqlLedger.open(url)).close()
+        with create_engine(url).connect() as connection:
+            assert differences(connection) == []
+
+    async def test_the_migrations_make_the_schema_on_postgresql(self, schema_url: str) -> None:
+        await (await SqlLedger.open(schema_url)).close()
+        with create_engine(schema_url).connect() as connection:
+            assert differences(connection) == []
+
+    async def test_a_ledger_of_a_later_release_is_refused(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/ledger.db"
+        await (await SqlLedger.open(url)).close()
+        with create_engine(url).begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(StorageUnavailable, match="does not know"):
+            await SqlLedger.open(url)
