@@ -172,10 +172,7 @@ def _tag(
 
 def _size(described: Described) -> int:
     """Bytes that a pull moves: manifest, config and layers; an index's own and its children's."""
-    manifest = described.manifest
-    named = (*manifest.layers, *manifest.manifests)
-    config = manifest.config.size if manifest.config else 0
-    return described.size + config + sum(each.size for each in named)
+    return described.size + described.manifest.named_size
 
 
 def _platform(image: Described) -> str:

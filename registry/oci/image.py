@@ -25,7 +25,7 @@ def parse(content: bytes) -> ImageConfig:
     """Read a config; raise ManifestInvalid where it is none."""
     try:
         document = json.loads(content)
-        diff_ids = tuple(Digest.parse(each) for each in document["rootfs"]["diff_ids"])
+        diff_ids = tuple(Digest.parse(each) for each in _list(document["rootfs"]["diff_ids"]))
         made = [
             _text(step, "created_by")
             for step in document.get("history") or []
@@ -48,6 +48,13 @@ def chain_ids(diff_ids: Sequence[Digest]) -> tuple[Digest, ...]:
     return tuple(chain)
 
 
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(type(value).__name__)
+    return value
+
+
 def _text(value: dict[str, Any], name: str) -> str:
-    text = value.get(name, "")
-    return text if isinstance(text, str) else ""
+    text = value.get(name)
+    # JSON can spell halves of surrogate pairs, which nobody can write again.
+    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else ""

@@ -15,7 +15,8 @@ from registry.oci.descriptor import (
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, ManifestInvalid
 
-_SIZE_LIMIT = 2**63
+_SIZE_LIMIT = 2**62
+"""Bytes, of one descriptor and of all together: so an image record's sum fits 64 bits."""
 _DOCKER_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1"
 _STAYS_ELSEWHERE = (
     "application/vnd.oci.image.layer.nondistributable.",
@@ -44,6 +45,12 @@ class Manifest:
         return tuple(dict.fromkeys(here))
 
     @property
+    def named_size(self) -> int:
+        """Bytes of all that is named, as often as it is named; without the subject's."""
+        config = self.config.size if self.config else 0
+        return config + sum(each.size for each in (*self.layers, *self.manifests))
+
+    @property
     def children(self) -> tuple[Digest, ...]:
         """An index's manifests, each once."""
         return tuple(dict.fromkeys(each.digest for each in self.manifests))
@@ -55,7 +62,8 @@ def parse(content: bytes, media_type: str | None) -> Manifest:
     Raises ManifestInvalid with the field that is wrong.
     """
     document = _load(content)
-    if document.get("schemaVersion") != 2 or document.get("schemaVersion") is True:
+    version = document.get("schemaVersion")
+    if type(version) is not int or version != 2:  # Go's clients cannot read 2.0
         raise ManifestInvalid("schemaVersion must be 2; schema 1 is not supported: push it anew")
     said = _text(document, "mediaType")
     if media_type is None:
@@ -69,10 +77,14 @@ def parse(content: bytes, media_type: str | None) -> Manifest:
     if said is not None and said != media_type:
         raise ManifestInvalid(f"mediaType {said!r} is not the Content-Type {media_type!r}")
     if media_type in MANIFESTS:
-        return _image(document, media_type)
-    if media_type in INDEXES:
-        return _index(document, media_type)
-    raise ManifestInvalid(f"{media_type!r} is no media type of a manifest or an index")
+        manifest = _image(document, media_type)
+    elif media_type in INDEXES:
+        manifest = _index(document, media_type)
+    else:
+        raise ManifestInvalid(f"{media_type!r} is no media type of a manifest or an index")
+    if manifest.named_size >= _SIZE_LIMIT:
+        raise ManifestInvalid("the sizes add up to more than there is")
+    return manifest
 
 
 def _image(document: dict[str, Any], media_type: str) -> Manifest:
@@ -105,9 +117,10 @@ def _index(document: dict[str, Any], media_type: str) -> Manifest:
 
 def _load(content: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        text = content.decode("utf-8")
+        document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        if "\\u" in text:  # half a surrogate pair is no text, and nothing could write it again
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise ManifestInvalid(f"not JSON in UTF-8: {str(error)[:200]}") from None
     if not isinstance(document, dict):
