@@ -8,7 +8,7 @@ from registry.auth.ports import Action
 
 CATALOGUE = "registry:catalog:*"
 _ALL = frozenset(Action)
-_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_PARAMETER = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,19 @@ def write(realm: str, service: str, scopes: Iterable[str], error: str | None = N
         parameters["scope"] = scope
     if error is not None:
         parameters["error"] = error
-    words = (f'{name}="{value}"' for name, value in parameters.items())
-    return "Bearer " + ",".join(words)
+    quoted = (f'{name}="{_escaped(value)}"' for name, value in parameters.items())
+    return "Bearer " + ",".join(quoted)
 
 
 def read(header: str) -> dict[str, str]:
     """The parameters of a Bearer challenge; empty if it is none."""
     kind, _, rest = header.partition(" ")
-    return dict(_PARAMETER.findall(rest)) if kind.lower() == "bearer" else {}
+    if kind.lower() != "bearer":
+        return {}
+    return {
+        name: re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
+        for name, value in _PARAMETER.findall(rest)
+    }
 
 
 def parse_scopes(texts: Iterable[str]) -> tuple[list[Scope], bool]:
@@ -67,3 +72,8 @@ def _actions(text: str) -> frozenset[Action]:
     if "*" in words:
         return _ALL
     return frozenset(action for action in Action if action in words)
+
+
+def _escaped(text: str) -> str:
+    """*text* within quotes (RFC 9110, 5.6.4)."""
+    return re.sub(r'(["\\])', r"\\\1", text)

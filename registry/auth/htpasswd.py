@@ -9,13 +9,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import bcrypt
 
 from registry.auth.ports import Principal
 from registry.oci.errors import StorageUnavailable, TooManyRequests, Unauthorized
 
-_BCRYPT = re.compile(rb"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(  # the cost from 4 to 31; a salt's last character has two bits
+    rb"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}"
+)
+_SALT_BYTES = 29
+"""Of a hash: its kind, cost and salt."""
 _WRONG = "wrong user name or password"
 REMEMBERED_SECONDS = 60.0
 """For which a password that was right needs no second look."""
@@ -51,6 +56,7 @@ class HtpasswdIdentity:
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._stamp: tuple[int, int, int] | None = None
         self._hashes: dict[str, bytes] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._nobody = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(10))
         self._read_if_changed()
 
@@ -62,19 +68,23 @@ class HtpasswdIdentity:
         mark = hmac.digest(
             self._pepper, b"\0".join((username.encode(), hashed or b"", given)), "sha256"
         )
-        now = self._clock()
-        if self._right.get(mark, 0.0) > now:
+        if self._is_right(mark):
             return self._principal(username)
-        self._slow_down(username, now)
-        matches = await asyncio.to_thread(_check, given, hashed or self._nobody)
-        if hashed is None or not matches:
-            self._fail(username, now)
-            raise Unauthorized(_WRONG)
-        self._failures.pop(username, None)
-        self._right[mark] = now + REMEMBERED_SECONDS
-        if len(self._right) > REMEMBERED:
-            self._right.popitem(last=False)
-        return self._principal(username)
+        turn = self._turns.setdefault(username, asyncio.Lock())
+        async with turn:  # or guesses side by side would all pass before one is counted
+            if self._is_right(mark):
+                return self._principal(username)
+            now = self._clock()
+            self._slow_down(username, now)
+            matches = await asyncio.to_thread(_check, given, hashed or self._stand_in(username))
+            if hashed is None or not matches:
+                self._fail(username, now)
+                raise Unauthorized(_WRONG)
+            self._failures.pop(username, None)
+            self._right[mark] = now + REMEMBERED_SECONDS
+            if len(self._right) > REMEMBERED:
+                self._right.popitem(last=False)
+            return self._principal(username)
 
     async def find_principal(self, subject: str) -> Principal:
         """As in Identity."""
@@ -88,12 +98,23 @@ class HtpasswdIdentity:
         admin = any("admin" in each for each in roles.values())
         return Principal(user, user, roles, admin)
 
+    def _is_right(self, mark: bytes) -> bool:
+        return self._right.get(mark, 0.0) > self._clock()
+
+    def _stand_in(self, stranger: str) -> bytes:
+        """A hash of nothing that costs what a known user's does, always the same user's."""
+        costs = [hashed[:_SALT_BYTES] for hashed in self._hashes.values()]
+        if not costs:
+            return self._nobody
+        drawn = hmac.digest(self._pepper, stranger.encode(), "sha256")
+        return costs[int.from_bytes(drawn) % len(costs)] + b"." * 31
+
     def _slow_down(self, user: str, now: float) -> None:
         """Refuse a try that comes too soon after too many wrong ones."""
         count, last = self._failures.get(user, (0, now))
         if count < FREE_FAILURES or now - last > FORGET_FAILURES:
             return
-        wait = last + min(SLOWEST, 2.0 ** (count - FREE_FAILURES)) - now
+        wait = last + min(SLOWEST, 2.0 ** min(count - FREE_FAILURES, 10)) - now
         if wait > 0:
             raise TooManyRequests(
                 "too many wrong passwords for this user",
@@ -129,12 +150,20 @@ def _parse(content: bytes, path: Path) -> dict[str, bytes]:
         if not line.strip() or line.startswith(b"#"):
             continue
         user, colon, hashed = line.strip().partition(b":")
-        if not colon or not user or not _BCRYPT.fullmatch(hashed):
+        if not colon or not user or not _BCRYPT.fullmatch(hashed) or not _is_utf8(user):
             raise ValueError(
                 f"{path}, line {number}: must be user:bcrypt hash; make one with `berth passwd`"
             )
-        hashes[user.decode("utf-8", "strict")] = hashed
+        hashes[user.decode()] = hashed
     return hashes
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _check(given: bytes, hashed: bytes) -> bool:

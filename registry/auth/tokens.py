@@ -26,6 +26,8 @@ KEEP = ROTATE_AFTER + REFRESH_SECONDS + 86400.0
 """Seconds after which nothing that a key signed can still be good."""
 CAPABILITY_SECONDS = 86400.0
 """For which an upload's address is good, whatever becomes of the token."""
+CLOCKS_APART = 60.0
+"""Seconds by which the clocks of a registry's machines may differ."""
 REMEMBERED = 4096
 """Tokens whose signatures need no second look."""
 
@@ -153,12 +155,15 @@ class Tokens:
         expiry = str(int(self._clock() + CAPABILITY_SECONDS))
         return f"{key.kid}.{expiry}.{self._mac(key, upload, repository, subject, expiry)}"
 
-    def check_upload(self, state: str, upload: str, repository: str, subject: str) -> bool:
+    async def check_upload(self, state: str, upload: str, repository: str, subject: str) -> bool:
         """Whether *state* is what ``seal_upload`` gave for just this, and not too long ago."""
         kid, _, rest = state.partition(".")
         expiry, _, mac = rest.partition(".")
-        key = self._keys.get(kid)
-        if key is None or not (expiry.isascii() and expiry.isdecimal() and len(expiry) < 15):
+        if not (state.isascii() and expiry.isdecimal() and len(expiry) < 15):
+            return False
+        try:
+            key = await self._find(kid)
+        except Unauthorized:
             return False
         expected = self._mac(key, upload, repository, subject, expiry)
         return hmac.compare_digest(expected, mac) and int(expiry) > self._clock()
@@ -182,7 +187,7 @@ class Tokens:
         return jwt.encode({**claims, **standing}, key.private, ALGORITHM, {"kid": key.kid})
 
     async def _verify(self, token: str, audience: str) -> Claims:
-        """Everything but the expiry, which the callers judge by the clock."""
+        """Everything but the expiry, which the callers judge."""
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             key = await self._find(kid)
@@ -196,14 +201,15 @@ class Tokens:
                     "verify_exp": False,
                     "verify_nbf": False,
                     "verify_iat": False,
-                    "require": ["exp", "sub", "jti", "aud", "iss"],
+                    "require": ["exp", "nbf", "sub", "jti", "aud", "iss"],
                 },
             )
-            return Claims(
-                claims["sub"], claims.get("access", []), float(claims["exp"]), claims["jti"]
-            )
+            begins_at, expires_at = float(claims["nbf"]), float(claims["exp"])
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Unauthorized("the token is not this registry's") from error
+        if begins_at > self._clock() + CLOCKS_APART:
+            raise Unauthorized("the token is not good yet: look after the machines' clocks")
+        return Claims(claims["sub"], claims.get("access", []), expires_at, claims["jti"])
 
     async def _find(self, kid: object) -> _Key:
         if kid not in self._keys and self._clock() - self._loaded_at > 1:

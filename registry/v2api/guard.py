@@ -3,6 +3,7 @@
 import base64
 import binascii
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from starlette.requests import Request
@@ -11,10 +12,17 @@ from registry.auth import challenge, policy
 from registry.auth.challenge import CATALOGUE, Scope
 from registry.auth.ports import ANONYMOUS, Action, Identity, Principal
 from registry.auth.tokens import Claims, Tokens
-from registry.oci.errors import Denied, Unauthorized
+from registry.oci.errors import Denied, NameInvalid, Unauthorized
 from registry.oci.names import RepositoryName, parse_repository
 
-_FOREIGN = ("origin", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
+_FOREIGN = ("origin", "forwarded", "x-forwarded-")
+"""Beginnings of headers that a request from this machine does not have."""
+_RESOURCE = re.compile(
+    r"/v2/(?P<name>.+)/"
+    r"(?:blobs/uploads(?:/[^/]*)?|(?:blobs|manifests|referrers)/[^/]+|tags/list)",
+    re.DOTALL,
+)
+"""A path by which something in a repository is asked for, taken apart from its end."""
 
 
 class Guard:
@@ -57,7 +65,7 @@ class Guard:
             return ANONYMOUS
         try:
             if scheme == "bearer":
-                uploading = "/blobs/uploads/" in request.url.path
+                uploading = "/blobs/uploads/" in request.scope["path"]
                 claims = await self.tokens.read(value.strip(), expired=uploading)
                 request.state.expires_at = claims.expires_at
                 return await self._bearer(claims)
@@ -82,7 +90,7 @@ class Guard:
         expires_at = getattr(request.state, "expires_at", None)
         if upload is not None and expires_at is not None and not principal.anonymous:
             state = request.query_params.get("_state", "")
-            if self.tokens.check_upload(state, upload, str(repository), principal.subject):
+            if await self.tokens.check_upload(state, upload, str(repository), principal.subject):
                 return
         if expires_at is not None and self.tokens.is_past(expires_at):
             raise self._unauthorized(
@@ -142,7 +150,8 @@ class Guard:
 
     def realm(self, request: Request) -> str:
         """Where tokens are to be had, as this client reaches the server."""
-        base = self._public_url or f"{request.url.scheme}://{request.url.netloc}"
+        reached = request.base_url  # without the query, which may be no text at all
+        base = self._public_url or f"{reached.scheme}://{reached.netloc}"
         return f"{base.rstrip('/')}/auth/token"
 
     def _allows(self, principal: Principal, repository: RepositoryName, action: Action) -> bool:
@@ -170,18 +179,21 @@ class Guard:
 
     def _scopes(self, request: Request, actions: frozenset[Action]) -> tuple[str, ...]:
         """What a token must be for; a mount's source too, all in one value."""
-        path = request.url.path.removeprefix("/v2/")
-        for word in ("/blobs/", "/manifests/", "/tags/", "/referrers/"):
-            name, found, _ = path.rpartition(word)
-            if found:
-                break
-        name = name.removesuffix("/blobs")
+        resource = _RESOURCE.fullmatch(request.scope["path"])
+        assert resource is not None  # or no route had led here
         wanted = frozenset({*actions, Action.PULL}) if Action.PUSH in actions else actions
-        scopes = [str(Scope(name, wanted))]
+        scopes = [str(Scope(resource["name"], wanted))]
         source = request.query_params.get("from")
-        if source is not None and "mount" in request.query_params:
+        if "mount" in request.query_params and source is not None and self._is_name(source):
             scopes.append(str(Scope(source, frozenset({Action.PULL}))))
         return tuple(scopes)
+
+    def _is_name(self, text: str) -> bool:
+        try:
+            parse_repository(text, default_project=self.default_project)
+        except NameInvalid:
+            return False
+        return True
 
     def _unauthorized(
         self,
@@ -214,8 +226,8 @@ def _refuse_foreign(request: Request) -> None:
             f"nobody signs in here, so only this machine may ask, and the Host is {host[:100]!r}: "
             "use 127.0.0.1, or set auth.kind"
         )
-    for name in _FOREIGN:
-        if name in request.headers:
+    for name in request.headers:
+        if name.startswith(_FOREIGN):
             raise Denied(
                 f"nobody signs in here, so a request with the header {name} is refused: it comes "
                 "from a web page or through a proxy; set auth.kind to let others in"
@@ -226,4 +238,4 @@ def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower() == "localhost"

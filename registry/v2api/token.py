@@ -1,6 +1,8 @@
 """/auth: tokens by docker's token specification and its OAuth2 form, keys, revocation."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +17,7 @@ from registry.auth.ports import ANONYMOUS, Principal
 from registry.auth.tokens import Tokens
 from registry.oci.errors import (
     NameInvalid,
+    RequestTimeout,
     SizeInvalid,
     TooManyRequests,
     Unauthorized,
@@ -34,10 +37,11 @@ async def get_token(request: Request) -> Response:
     principal = ANONYMOUS
     header = request.headers.get("authorization")
     if header is not None and guard.tokens is not None:
-        scheme, _, value = header.partition(" ")
-        if scheme.lower() != "basic":
-            raise _refused("use Basic credentials")
-        principal = await _authenticate(guard, *read_basic(value))
+        with _challenging():
+            scheme, _, value = header.partition(" ")
+            if scheme.lower() != "basic":
+                raise Unauthorized("use Basic credentials")
+            principal = await guard.identity.authenticate(*read_basic(value))
     elif guard.tokens is None:
         principal = await guard.admit(request)
     offline = request.query_params.get("offline_token", "").lower() == "true"
@@ -54,10 +58,13 @@ async def post_token(request: Request) -> Response:
         principal = await guard.admit(request)
         offline = False
     elif grant == "password":
-        principal = await _authenticate(guard, form.get("username", ""), form.get("password", ""))
+        with _challenging():
+            user, password = form.get("username", ""), form.get("password", "")
+            principal = await guard.identity.authenticate(user, password)
     elif grant == "refresh_token":
-        subject = await guard.tokens.read_refresh(form.get("refresh_token", ""))
-        principal = await guard.identity.find_principal(subject)
+        with _challenging():
+            subject = await guard.tokens.read_refresh(form.get("refresh_token", ""))
+            principal = await guard.identity.find_principal(subject)
         offline = False
     else:
         raise Unsupported("grant_type must be password or refresh_token")
@@ -73,7 +80,9 @@ async def get_keys(request: Request) -> Response:
 async def post_revoke(request: Request) -> Response:
     """POST /auth/revoke: a refresh token is void from then on (RFC 7009)."""
     tokens = _tokens(request)
-    await tokens.revoke((await _form(request)).get("token", ""))
+    form = await _form(request)
+    with _challenging():
+        await tokens.revoke(form.get("token", ""))
     return Response(None, HTTPStatus.OK)
 
 
@@ -84,15 +93,14 @@ def _tokens(request: Request) -> Tokens:
     return guard.tokens
 
 
-async def _authenticate(guard: Guard, user: str, password: str) -> Principal:
+@contextmanager
+def _challenging() -> Iterator[None]:
+    """Let a refusal say that Basic credentials are wanted here."""
     try:
-        return await guard.identity.authenticate(user, password)
+        yield
     except Unauthorized as error:
-        raise _refused(str(error.detail)) from error
-
-
-def _refused(detail: str) -> Unauthorized:
-    return Unauthorized(detail, headers={"WWW-Authenticate": 'Basic realm="berth"'})
+        headers = {"WWW-Authenticate": 'Basic realm="berth"'}
+        raise Unauthorized(error.detail, headers=headers) from error
 
 
 def _answer(
@@ -134,13 +142,17 @@ async def _form(request: Request) -> dict[str, str]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Unsupported("send a form: application/x-www-form-urlencoded")
+    seconds: float = request.app.state.body_timeout
     content = bytearray()
     try:
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > FORM_LIMIT:
-                raise SizeInvalid(f"a form has at most {FORM_LIMIT} bytes")
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > FORM_LIMIT:
+                    raise SizeInvalid(f"a form has at most {FORM_LIMIT} bytes")
         fields = parse_qs(content.decode(), max_num_fields=100)
+    except TimeoutError:
+        raise RequestTimeout(f"the form was not whole after {seconds:g} s") from None
     except (ClientDisconnect, ValueError):
         raise Unsupported("the form cannot be read") from None
     return {name: values[-1] for name, values in fields.items()}
