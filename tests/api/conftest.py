@@ -14,6 +14,7 @@ from registry.storage.memory import MemoryBlobStore, MemoryJournal
 from registry.storage.storage import Storage
 from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard
+from support.signing import Registry, open_registry
 
 
 @pytest.fixture
@@ -38,3 +39,9 @@ async def client(storage: Storage, sparse: bool) -> AsyncIterator[httpx.AsyncCli
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000") as client:
         yield client
+
+
+@pytest.fixture
+async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
+    async with open_registry(tmp_path) as registry:
+        yield registry

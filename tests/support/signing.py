@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from registry.auth.htpasswd import HtpasswdIdentity
 from registry.auth.tokens import KeyStore, Tokens
+from registry.storage.flusher import Flusher
+from registry.storage.memory import MemoryBlobStore, MemoryJournal
 from registry.storage.memory_ledger import MemoryLedger
 from registry.storage.storage import Storage
 from registry.v2api import token
@@ -70,11 +72,16 @@ async def start_tokens(
 class Registry:
     """The application in memory, with all that its answers depend on."""
 
+    app: Application
     client: httpx.AsyncClient
     tokens: Tokens
     keys: MemoryLedger
     clock: Clock
     people: Path
+
+    def write_people(self, text: str) -> None:
+        """Make *text* the password file."""
+        self.people.write_text(text)
 
     async def sign_in(self, user: str, *scopes: str) -> dict[str, str]:
         """Headers with a fresh access token of *user* for *scopes*."""
@@ -86,7 +93,9 @@ class Registry:
 
 
 @asynccontextmanager
-async def open_registry(storage: Storage, directory: Path) -> AsyncIterator[Registry]:
+async def open_registry(directory: Path) -> AsyncIterator[Registry]:
+    ledger, journal = MemoryLedger(), MemoryJournal()
+    storage = Storage(MemoryBlobStore(), journal, ledger, Flusher(ledger, journal))
     clock = Clock()
     keys = MemoryLedger(clock=clock)
     tokens = await start_tokens(keys, clock)
@@ -97,7 +106,8 @@ async def open_registry(storage: Storage, directory: Path) -> AsyncIterator[Regi
     app = Application(storage, guard, Settings(body_timeout=2), token.routes)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
-        yield Registry(client, tokens, keys, clock, people)
+        yield Registry(app, client, tokens, keys, clock, people)
+    await storage.flusher.close()
 
 
 class Forger:
