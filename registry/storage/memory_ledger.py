@@ -216,12 +216,6 @@ class MemoryLedger:
     async def find_record(self, record: str) -> ImageRecord:
         return self._find_record(record).record
 
-    async def find_record_by_key(self, project: str, key: str) -> ImageRecord:
-        found = self._names.find_by_key(project, key)
-        if found is None:
-            raise ManifestUnknown("there is no such image record")
-        return found.record
-
     async def list_records(
         self,
         *,

@@ -268,10 +268,6 @@ class Ledger(Protocol):
         """By id; raises ManifestUnknown."""
         ...
 
-    async def find_record_by_key(self, project: str, key: str) -> ImageRecord:
-        """By its identity; raises ManifestUnknown."""
-        ...
-
     async def list_records(
         self,
         *,

@@ -9,7 +9,18 @@ from registry.oci.names import Tag
 from registry.storage.memory_ledger import MemoryLedger
 from registry.storage.ports import Ledger
 from registry.storage.records import JournalLine, Member, Position, StoreIdentity
-from support.ledgers import HATS, MORE_SHOES, SHOES, Clock, blob, manifest, put, store, tagged
+from support.ledgers import (
+    HATS,
+    MORE_SHOES,
+    SHOES,
+    Clock,
+    blob,
+    find_by_key,
+    manifest,
+    put,
+    store,
+    tagged,
+)
 
 IDENTITY = StoreIdentity("11111111-1111-1111-1111-111111111111", 1)
 
@@ -28,7 +39,7 @@ async def change_everything(ledger: Ledger) -> None:
     await ledger.put_manifest(put(HATS, "d", "v1", blobs=(blob("sole"),)))
     await ledger.unlink_blob(HATS, blob("sole").digest)
     await ledger.delete_manifest(SHOES, manifest("c").digest)
-    boots = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+    boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
     await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "accepted"))
 
 

@@ -10,6 +10,7 @@ from support.ledgers import (
     HATS,
     SHOES,
     Clock,
+    find_by_key,
     manifest,
     platform,
     put,
@@ -30,7 +31,7 @@ async def keys(ledger: Ledger, **filters: str) -> list[str]:
 
 async def chain(ledger: Ledger, project: str, key: str) -> list[str]:
     """Keys from a record down to its base."""
-    record = await ledger.find_record_by_key(project, key)
+    record = await find_by_key(ledger, project, key)
     names = [record.key]
     while record.parent_id is not None:
         record = await ledger.find_record(record.parent_id)
@@ -49,7 +50,7 @@ class LedgerRecordContract:
             "layer:base-app",
             "layer:base",
         ]
-        found = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        found = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
         assert found == await ledger.find_record(found.id)
         assert (found.project, found.kind, found.name, found.size, found.version) == (
             "shoes",
@@ -79,17 +80,17 @@ class LedgerRecordContract:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base", "x")))
         await ledger.put_manifest(put(SHOES, "b", "v2", drafts=tagged(SHOES, "v2", "base", "y")))
         await ledger.put_manifest(put(HATS, "c", "v1", drafts=tagged(HATS, "v1", "base")))
-        base = await ledger.find_record_by_key("shoes", "layer:base")
-        assert base.id != (await ledger.find_record_by_key("hats", "layer:base")).id
+        base = await find_by_key(ledger, "shoes", "layer:base")
+        assert base.id != (await find_by_key(ledger, "hats", "layer:base")).id
         for key in ("layer:base-x", "layer:base-y"):
-            assert (await ledger.find_record_by_key("shoes", key)).parent_id == base.id
+            assert (await find_by_key(ledger, "shoes", key)).parent_id == base.id
 
     async def test_a_tag_keeps_its_id_when_it_moves(self, ledger: Ledger, clock: Clock) -> None:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base", "x")))
-        before = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        before = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
         clock.now += 5
         await ledger.put_manifest(put(SHOES, "b", "v1", drafts=tagged(SHOES, "v1", "base", "y")))
-        after = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        after = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
         assert after.id == before.id
         assert (after.created_at, after.updated_at) == (before.created_at, clock.now)
         assert after.version == before.version + 1
@@ -103,10 +104,10 @@ class LedgerRecordContract:
     async def test_putting_again_changes_no_record(self, ledger: Ledger, clock: Clock) -> None:
         drafts = tagged(SHOES, "v1", "base")
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=drafts))
-        before = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        before = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
         clock.now += 5
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=drafts))
-        assert await ledger.find_record_by_key("shoes", "tag:red/boots:v1") == before
+        assert await find_by_key(ledger, "shoes", "tag:red/boots:v1") == before
 
     async def test_layers_end_with_the_last_tag_that_reaches_them(self, ledger: Ledger) -> None:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base", "x")))
@@ -169,7 +170,7 @@ class LedgerRecordContract:
         async def count(**filters: str) -> int:
             return len(await ledger.list_records(projects=None, filters=filters, limit=99))
 
-        base = await ledger.find_record_by_key("hats", "layer:base")
+        base = await find_by_key(ledger, "hats", "layer:base")
         assert await count() == 4
         assert await count(os_hidden="true") == 2
         assert await count(name="red/boots:v1") == 1
@@ -186,7 +187,7 @@ class LedgerRecordContract:
     async def test_only_what_projects_may_see_is_listed(self, ledger: Ledger) -> None:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1")))
         await ledger.put_manifest(put(HATS, "b", "v1", drafts=tagged(HATS, "v1")))
-        boots = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
 
         async def seen(*projects: str) -> list[str]:
             found = await ledger.list_records(projects=projects, filters={}, limit=99)
@@ -206,7 +207,7 @@ class LedgerRecordContract:
 
     async def test_sharing_is_kept_while_a_tag_moves(self, ledger: Ledger) -> None:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
-        boots = await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+        boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
         await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "accepted"))
         await ledger.share_record(boots.id, member=Member("gloves", "pending"))
         await ledger.put_manifest(put(SHOES, "b", "v1", drafts=tagged(SHOES, "v1", "y")))
@@ -218,7 +219,7 @@ class LedgerRecordContract:
         with pytest.raises(ManifestUnknown):
             await ledger.find_record("unknown")
         with pytest.raises(ManifestUnknown):
-            await ledger.find_record_by_key("shoes", "tag:red/boots:v1")
+            await find_by_key(ledger, "shoes", "tag:red/boots:v1")
         with pytest.raises(ManifestUnknown):
             await ledger.share_record("unknown", visibility="public")
         with pytest.raises(ManifestUnknown):

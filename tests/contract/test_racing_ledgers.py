@@ -21,7 +21,18 @@ from registry.oci.names import Tag
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory_ledger import MemoryLedger
 from registry.storage.records import BlobRecord, Member, Segment
-from support.ledgers import HATS, MORE_SHOES, SHOES, blob, manifest, own_schema, put, store, tagged
+from support.ledgers import (
+    HATS,
+    MORE_SHOES,
+    SHOES,
+    blob,
+    find_by_key,
+    manifest,
+    own_schema,
+    put,
+    store,
+    tagged,
+)
 
 NAMES = (SHOES, MORE_SHOES, HATS)
 EXPECTED = (BlobUnknown, ManifestUnknown, ManifestBlobUnknown)
@@ -54,7 +65,7 @@ def step(ledger: SqlLedger, chance: random.Random) -> Coroutine[Any, Any, Any]:
     boots = "tag:red/boots:v1"
 
     async def share() -> None:
-        record = await ledger.find_record_by_key("shoes", boots)
+        record = await find_by_key(ledger, "shoes", boots)
         await ledger.share_record(record.id, visibility="shared", member=Member("hats", "accepted"))
 
     return chance.choice(

@@ -7,6 +7,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import NullPool
 
 from contract.ledger_contract import LedgerContract
 from registry.oci.errors import StorageUnavailable
@@ -88,18 +89,18 @@ class TestMigrations:
     async def test_the_migrations_make_the_schema_on_sqlite(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/ledger.db"
         await (await SqlLedger.open(url)).close()
-        with create_engine(url).connect() as connection:
+        with create_engine(url, poolclass=NullPool).connect() as connection:
             assert differences(connection) == []
 
     async def test_the_migrations_make_the_schema_on_postgresql(self, schema_url: str) -> None:
         await (await SqlLedger.open(schema_url)).close()
-        with create_engine(schema_url).connect() as connection:
+        with create_engine(schema_url, poolclass=NullPool).connect() as connection:
             assert differences(connection) == []
 
     async def test_a_ledger_of_a_later_release_is_refused(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/ledger.db"
         await (await SqlLedger.open(url)).close()
-        with create_engine(url).begin() as connection:
+        with create_engine(url, poolclass=NullPool).begin() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         with pytest.raises(StorageUnavailable, match="does not know"):
             await SqlLedger.open(url)

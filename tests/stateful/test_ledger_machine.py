@@ -26,6 +26,7 @@ from support.ledgers import (
     Ids,
     Template,
     blob,
+    find_by_key,
     manifest,
     platform,
     put,
@@ -157,7 +158,7 @@ class LedgerMachine(RuleBasedStateMachine):
         status: str | None,
     ) -> None:
         async def work(ledger: Ledger) -> Any:
-            record = await ledger.find_record_by_key(name.project, f"tag:{name.path}:{tag}")
+            record = await find_by_key(ledger, name.project, f"tag:{name.path}:{tag}")
             added = None if status is None else Member(who, status)
             removed = who if status is None else None
             return await ledger.share_record(

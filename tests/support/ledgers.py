@@ -12,10 +12,11 @@ from sqlalchemy import create_engine, make_url, text
 from registry.oci.chain import RecordDraft
 from registry.oci.descriptor import OCI_INDEX, OCI_MANIFEST
 from registry.oci.digest import Digest
+from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
 from registry.storage.ports import Ledger
-from registry.storage.records import BlobRecord, ManifestPut, ManifestRecord
+from registry.storage.records import BlobRecord, ImageRecord, ManifestPut, ManifestRecord
 
 SHOES = RepositoryName("shoes", "red/boots")
 HATS = RepositoryName("hats", "straw")
@@ -143,6 +144,16 @@ async def store(ledger: Ledger, name: RepositoryName, *blobs: BlobRecord) -> Non
     """Blobs that came in one request each."""
     for each in blobs:
         await ledger.finish_upload(name, None, each)
+
+
+async def find_by_key(ledger: Ledger, project: str, key: str) -> ImageRecord:
+    """The record of a project under its key; raises ManifestUnknown."""
+    for hidden in ("false", "true"):
+        filters = {"owner": project, "os_hidden": hidden}
+        for record in await ledger.list_records(projects=None, filters=filters, limit=999):
+            if record.key == key:
+                return record
+    raise ManifestUnknown("no such record")
 
 
 class Template:

@@ -1,15 +1,21 @@
 """Carrying a change out: the one function that live transactions and replays share."""
 
 import json
-from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import Any, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BindParameter, ClauseElement, Connection, bindparam, delete, literal, select
+from sqlalchemy.engine import Dialect
 
 from registry.oci.names import RepositoryName
 from registry.storage.changes import Change, RecordState
+from registry.storage.ledger.prepared import (
+    Prepared,
+    PreparedList,
+    columns_of,
+    insert_into,
+    upsert,
+)
 from registry.storage.ledger.schema import (
     blob,
     link,
@@ -23,40 +29,67 @@ from registry.storage.ledger.schema import (
 )
 from registry.storage.records import ImageRecord, ManifestRecord
 
-CHUNK = 500
-"""Values in one statement at most: databases bound them."""
 
-Item = TypeVar("Item")
-
-
-def chunks(items: Iterable[Item]) -> Iterable[list[Item]]:
-    """*items* in lists of CHUNK at most."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk
-
-
-def insert_into(connection: Connection, table: Table) -> sqlite.Insert:
-    """An INSERT that knows ON CONFLICT: two classes that are spelt alike, so one name for both."""
-    if connection.dialect.name == "postgresql":
-        return cast("sqlite.Insert", postgresql.insert(table))
-    return sqlite.insert(table)
+def _put_manifest(dialect: Dialect) -> ClauseElement:
+    """Answers a row where the manifest is new, or of another media type than before."""
+    statement = insert_into(dialect, manifest)
+    taken = {name: statement.excluded[name] for name in ("media_type", "subject", "artifact_type")}
+    return statement.on_conflict_do_update(
+        index_elements=[manifest.c.repository_id, manifest.c.digest],
+        set_=taken,
+        where=manifest.c.media_type != statement.excluded.media_type,
+    ).returning(manifest.c.digest)
 
 
-def upsert(
-    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *set_: str
-) -> None:
-    """Insert *rows*; where one is there already, take over the columns *set_*, or leave it."""
-    keys = [column.name for column in table.primary_key]
-    for part in chunks(rows):
-        statement = insert_into(connection, table)
-        if set_:
-            taken = {name: statement.excluded[name] for name in set_}
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=keys, set_=taken), part
-            )
-        else:
-            connection.execute(statement.on_conflict_do_nothing(index_elements=keys), part)
+def _move_tag(dialect: Dialect) -> ClauseElement:
+    statement = insert_into(dialect, tag)
+    moved = {
+        "digest": statement.excluded.digest,
+        "moved_at": statement.excluded.moved_at,
+        "version": tag.c.version + literal(1),
+    }
+    keys = [tag.c.repository_id, tag.c.name]
+    return statement.on_conflict_do_update(index_elements=keys, set_=moved)
+
+
+_HERE: BindParameter[Any] = bindparam("here")
+_DIGEST: BindParameter[Any] = bindparam("digest")
+_FIND_REPOSITORY = Prepared(
+    lambda _: select(repository.c.id).where(
+        repository.c.project_id == bindparam("project"), repository.c.path == bindparam("path")
+    )
+)
+# In conflict with whatever: another transaction may be making the row at this moment.
+_ADD_REPOSITORY = upsert(repository, without=["id"])
+_PUT_MANIFEST = Prepared(_put_manifest, columns_of(manifest))
+_DELETE_MANIFEST = Prepared(
+    lambda _: delete(manifest).where(
+        manifest.c.repository_id == _HERE, manifest.c.digest == _DIGEST
+    )
+)
+_ADD_REFERENCE = upsert(reference)
+_DELETE_REFERENCES = Prepared(
+    lambda _: delete(reference).where(
+        reference.c.repository_id == _HERE, reference.c.manifest_digest == _DIGEST
+    )
+)
+_MOVE_TAG = Prepared(_move_tag, columns_of(tag))
+_DELETE_TAGS = PreparedList(
+    lambda names: delete(tag).where(tag.c.repository_id == _HERE, tag.c.name.in_(names))
+)
+_ADD_BLOB = upsert(blob)
+_ADD_LINK = upsert(link)
+_DELETE_LINK = Prepared(
+    lambda _: delete(link).where(link.c.repository_id == _HERE, link.c.digest == _DIGEST)
+)
+_WRITE_RECORD = upsert(
+    record, "name", "parent_id", "size", "properties", "visibility", "updated_at", "version"
+)
+_ADD_USE = upsert(record_use)
+_ADD_MEMBER = upsert(member)
+_DELETE_USES = PreparedList(lambda ids: delete(record_use).where(record_use.c.user_id.in_(ids)))
+_DELETE_MEMBERS = PreparedList(lambda ids: delete(member).where(member.c.record_id.in_(ids)))
+_DELETE_RECORDS = PreparedList(lambda ids: delete(record).where(record.c.id.in_(ids)))
 
 
 def ensure_repository(connection: Connection, name: RepositoryName) -> int:
@@ -64,10 +97,7 @@ def ensure_repository(connection: Connection, name: RepositoryName) -> int:
     found = find_repository(connection, name)
     if found is not None:
         return found
-    values = {"project_id": name.project, "path": name.path, "name": str(name)}
-    statement = insert_into(connection, repository)
-    # In conflict with whatever: another transaction may be making the row at this moment.
-    connection.execute(statement.on_conflict_do_nothing(), values)
+    _ADD_REPOSITORY(connection, project_id=name.project, path=name.path, name=str(name))
     made = find_repository(connection, name)
     assert made is not None
     return made
@@ -75,10 +105,7 @@ def ensure_repository(connection: Connection, name: RepositoryName) -> int:
 
 def find_repository(connection: Connection, name: RepositoryName) -> int | None:
     """The repository's row id, or None."""
-    query = select(repository.c.id).where(
-        repository.c.project_id == name.project, repository.c.path == name.path
-    )
-    return connection.execute(query).scalar()
+    return _FIND_REPOSITORY(connection, project=name.project, path=name.path).scalar()
 
 
 def apply(connection: Connection, here: int, change: Change) -> None:
@@ -87,16 +114,18 @@ def apply(connection: Connection, here: int, change: Change) -> None:
     A put and a ``link`` take their blobs' rows and links to be there: a replay brings them back
     beforehand.
     """
+    digest = str(change.digest)
     if change.op == "put":
-        _put(connection, here, change)
+        assert change.manifest is not None
+        _put(connection, here, change, change.manifest)
     elif change.op == "delete-manifest":
-        _delete_manifest(connection, here, change)
+        _DELETE_TAGS(connection, change.tags, here=here)
+        _DELETE_REFERENCES(connection, here=here, digest=digest)
+        _DELETE_MANIFEST(connection, here=here, digest=digest)
     elif change.op == "delete-tag":
-        _delete_tags(connection, here, change.tags)
+        _DELETE_TAGS(connection, change.tags, here=here)
     elif change.op == "unlink":
-        connection.execute(
-            delete(link).where(link.c.repository_id == here, link.c.digest == str(change.digest))
-        )
+        _DELETE_LINK(connection, here=here, digest=digest)
     _write_records(connection, change.records)
     for gone in change.gone:
         remove_record(connection, gone)
@@ -113,38 +142,40 @@ def restore_blobs(connection: Connection, here: int, change: Change) -> None:
         }
         for each in change.blobs
     ]
-    upsert(connection, blob, blobs)
+    _ADD_BLOB.many(connection, blobs)
     links = [
         {"repository_id": here, "digest": str(each.digest), "touched_at": change.at}
         for each in change.blobs
     ]
-    upsert(connection, link, links)
+    _ADD_LINK.many(connection, links)
 
 
 def remove_record(connection: Connection, gone: str) -> None:
     """Take one record out, with what hangs on it. Idempotent."""
-    connection.execute(delete(record_use).where(record_use.c.user_id == gone))
-    connection.execute(delete(member).where(member.c.record_id == gone))
-    connection.execute(delete(record).where(record.c.id == gone))
+    for statement in (_DELETE_USES, _DELETE_MEMBERS, _DELETE_RECORDS):
+        statement(connection, [gone])
 
 
-def _put(connection: Connection, here: int, change: Change) -> None:
-    pushed = change.manifest
-    assert pushed is not None
+def _put(connection: Connection, here: int, change: Change, pushed: ManifestRecord) -> None:
     digest = str(pushed.digest)
-    if _put_manifest(connection, here, pushed, change.at):
-        _delete_references(connection, here, digest)
+    written = _PUT_MANIFEST(
+        connection,
+        repository_id=here,
+        digest=digest,
+        media_type=pushed.media_type,
+        content=pushed.content,
+        subject=None if pushed.subject is None else str(pushed.subject),
+        artifact_type=pushed.artifact_type,
+        annotations=json.dumps(dict(pushed.annotations)),
+        pushed_at=change.at,
+    )
+    if written.one_or_none() is not None:  # else it is there, and the rest is its content
+        _DELETE_REFERENCES(connection, here=here, digest=digest)
         names = [
             {"repository_id": here, "manifest_digest": digest, "digest": named, "kind": kind}
             for named, kind in change.references
         ]
-        upsert(connection, reference, names)
-    statement = insert_into(connection, tag)
-    moved = {
-        "digest": statement.excluded.digest,
-        "moved_at": statement.excluded.moved_at,
-        "version": tag.c.version + literal(1),
-    }
+        _ADD_REFERENCE.many(connection, names)
     rows = [
         {
             "repository_id": here,
@@ -155,73 +186,23 @@ def _put(connection: Connection, here: int, change: Change) -> None:
         }
         for name in change.tags
     ]
-    if rows:
-        keys = [tag.c.repository_id, tag.c.name]
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=moved), rows)
-
-
-def _put_manifest(connection: Connection, here: int, pushed: ManifestRecord, at: float) -> bool:
-    """Whether the row is new, or of another media type than before: the rest is its content."""
-    statement = insert_into(connection, manifest)
-    taken = {name: statement.excluded[name] for name in ("media_type", "subject", "artifact_type")}
-    values = {
-        "repository_id": here,
-        "digest": str(pushed.digest),
-        "media_type": pushed.media_type,
-        "content": pushed.content,
-        "subject": None if pushed.subject is None else str(pushed.subject),
-        "artifact_type": pushed.artifact_type,
-        "annotations": json.dumps(dict(pushed.annotations)),
-        "pushed_at": at,
-    }
-    written = connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[manifest.c.repository_id, manifest.c.digest],
-            set_=taken,
-            where=manifest.c.media_type != statement.excluded.media_type,
-        ).returning(manifest.c.digest),
-        values,
-    )
-    return written.one_or_none() is not None
-
-
-def _delete_manifest(connection: Connection, here: int, change: Change) -> None:
-    digest = str(change.digest)
-    _delete_tags(connection, here, change.tags)
-    _delete_references(connection, here, digest)
-    connection.execute(
-        delete(manifest).where(manifest.c.repository_id == here, manifest.c.digest == digest)
-    )
-
-
-def _delete_references(connection: Connection, here: int, digest: str) -> None:
-    named = reference.c.repository_id == here, reference.c.manifest_digest == digest
-    connection.execute(delete(reference).where(*named))
-
-
-def _delete_tags(connection: Connection, here: int, names: Sequence[str]) -> None:
-    for part in chunks(names):
-        connection.execute(delete(tag).where(tag.c.repository_id == here, tag.c.name.in_(part)))
+    _MOVE_TAG.many(connection, rows)
 
 
 def _write_records(connection: Connection, states: Sequence[RecordState]) -> None:
     """Insert or overwrite records, parents first, as they come."""
-    taken = ("name", "parent_id", "size", "properties", "visibility", "updated_at", "version")
-    upsert(connection, record, [_row(each.record) for each in states], *taken)
+    _WRITE_RECORD.many(connection, [_row(each.record) for each in states])
     changed = [each.record.id for each in states if each.record.version > 1]
-    for part in chunks(changed):
-        connection.execute(delete(record_use).where(record_use.c.user_id.in_(part)))
-        connection.execute(delete(member).where(member.c.record_id.in_(part)))
+    _DELETE_USES(connection, changed)
+    _DELETE_MEMBERS(connection, changed)
     uses = [{"user_id": each.record.id, "used_id": used} for each in states for used in each.uses]
-    if uses:
-        connection.execute(insert(record_use), uses)
+    _ADD_USE.many(connection, uses)
     members = [
         {"record_id": each.record.id, "project_id": shared, "status": status}
         for each in states
         for shared, status in each.members
     ]
-    if members:
-        connection.execute(insert(member), members)
+    _ADD_MEMBER.many(connection, members)
 
 
 def _row(written: ImageRecord) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
 from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.ledger import migrate, reads, records, uploads, writes
-from registry.storage.ledger.apply import upsert
 from registry.storage.ledger.database import Database, open_database
+from registry.storage.ledger.prepared import upsert
 from registry.storage.ledger.schema import revoked, signing_key, store
 from registry.storage.records import (
     BlobRecord,
@@ -26,6 +26,10 @@ from registry.storage.records import (
     StoreIdentity,
     Upload,
 )
+
+_ADD_STORE = upsert(store)
+_ADD_KEY = upsert(signing_key)
+_REVOKE = upsert(revoked, "expires_at")
 
 
 def new_uuid() -> str:
@@ -185,9 +189,6 @@ class SqlLedger:
     async def find_record(self, record: str) -> ImageRecord:
         return await self._database.read(lambda c: records.find(c, record))
 
-    async def find_record_by_key(self, project: str, key: str) -> ImageRecord:
-        return await self._database.read(lambda c: records.find_by_key(c, project, key))
-
     async def list_records(
         self,
         *,
@@ -245,13 +246,10 @@ class SqlLedger:
 
     async def found(self, identity: StoreIdentity, *, whole: bool) -> None:
         def work(connection: Connection) -> None:
-            values = {
-                "one": 1,
-                "identity": identity.store,
-                "epoch": identity.epoch,
-                "whole": whole,
-            }
-            upsert(connection, store, [values])  # the first to come; the others wait here
+            # The first to come; the others wait here.
+            _ADD_STORE(
+                connection, one=1, identity=identity.store, epoch=identity.epoch, whole=whole
+            )
             row = connection.execute(select(store).with_for_update()).one()
             if (row.identity, row.epoch) != (identity.store, identity.epoch):
                 raise StorageUnavailable(f"the ledger belongs to store {row.identity} already")
@@ -270,8 +268,7 @@ class SqlLedger:
 
     async def store_key(self, kid: str, pem: bytes) -> None:
         def work(connection: Connection) -> None:
-            values = {"kid": kid, "pem": pem, "created_at": self._now(connection)}
-            upsert(connection, signing_key, [values])
+            _ADD_KEY(connection, kid=kid, pem=pem, created_at=self._now(connection))
 
         await self._database.write(work)
 
@@ -283,7 +280,7 @@ class SqlLedger:
     async def revoke(self, token: str, expires_at: float) -> None:
         def work(connection: Connection) -> None:
             connection.execute(delete(revoked).where(revoked.c.expires_at < self._now(connection)))
-            upsert(connection, revoked, [{"token": token, "expires_at": expires_at}], "expires_at")
+            _REVOKE(connection, token=token, expires_at=expires_at)
 
         await self._database.write(work)
 

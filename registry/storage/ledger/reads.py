@@ -1,17 +1,17 @@
 """Queries on names; the hot ones are compiled once and run on the driver itself."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select
-from sqlalchemy.engine import Dialect
+from sqlalchemy import Connection, bindparam, select
 
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknown, ManifestUnknown, NameUnknown
 from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.ledger.apply import find_repository
 from registry.storage.ledger.database import Database
+from registry.storage.ledger.prepared import Prepared
 from registry.storage.ledger.schema import blob, link, manifest, repository, tag
 from registry.storage.records import BlobRecord, Link, ManifestRecord
 
@@ -27,53 +27,47 @@ _MANIFEST = (
     manifest.c.artifact_type,
     manifest.c.annotations,
 )
-_BLOB = (
-    select(blob.c.object, blob.c.size, link.c.touched_at)
-    .select_from(repository)
-    .join(link, link.c.repository_id == repository.c.id)
-    .join(blob, blob.c.digest == link.c.digest)
-    .where(*_IN_REPOSITORY, link.c.digest == bindparam("digest"))
-)
-_BY_DIGEST = (
-    select(*_MANIFEST)
-    .select_from(repository)
-    .join(manifest, manifest.c.repository_id == repository.c.id)
-    .where(*_IN_REPOSITORY, manifest.c.digest == bindparam("digest"))
-)
-_BY_TAG = (
-    select(*_MANIFEST)
-    .select_from(repository)
-    .join(tag, tag.c.repository_id == repository.c.id)
-    .join(
-        manifest,
-        (manifest.c.repository_id == tag.c.repository_id) & (manifest.c.digest == tag.c.digest),
+_BLOB = Prepared(
+    lambda _: (
+        select(blob.c.object, blob.c.size, link.c.touched_at)
+        .select_from(repository)
+        .join(link, link.c.repository_id == repository.c.id)
+        .join(blob, blob.c.digest == link.c.digest)
+        .where(*_IN_REPOSITORY, link.c.digest == bindparam("digest"))
     )
-    .where(*_IN_REPOSITORY, tag.c.name == bindparam("tag"))
 )
-_TAGS = (
-    select(tag.c.name)
-    .select_from(repository)
-    .join(tag, tag.c.repository_id == repository.c.id)
-    .where(*_IN_REPOSITORY, tag.c.name > bindparam("after"))
-    .order_by(tag.c.name)
-    .limit(bindparam("limit"))
+_BY_DIGEST = Prepared(
+    lambda _: (
+        select(*_MANIFEST)
+        .select_from(repository)
+        .join(manifest, manifest.c.repository_id == repository.c.id)
+        .where(*_IN_REPOSITORY, manifest.c.digest == bindparam("digest"))
+    )
+)
+_BY_TAG = Prepared(
+    lambda _: (
+        select(*_MANIFEST)
+        .select_from(repository)
+        .join(tag, tag.c.repository_id == repository.c.id)
+        .join(
+            manifest,
+            (manifest.c.repository_id == tag.c.repository_id) & (manifest.c.digest == tag.c.digest),
+        )
+        .where(*_IN_REPOSITORY, tag.c.name == bindparam("tag"))
+    )
+)
+_TAGS = Prepared(
+    lambda _: (
+        select(tag.c.name)
+        .select_from(repository)
+        .join(tag, tag.c.repository_id == repository.c.id)
+        .where(*_IN_REPOSITORY, tag.c.name > bindparam("after"))
+        .order_by(tag.c.name)
+        .limit(bindparam("limit"))
+    )
 )
 _EVERY = 2**62
 """A LIMIT that limits nothing, on both databases."""
-
-
-class _Prepared:
-    """A query as its dialect's text, with the places of its values."""
-
-    def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
-        self.sql = str(compiled)
-        self._constants = {k: v for k, v in compiled.params.items() if v is not None}
-        self._names: list[str] | None = getattr(compiled, "positiontup", None)
-
-    def values(self, named: Mapping[str, object]) -> Any:
-        values = {**self._constants, **named}
-        return values if self._names is None else [values[name] for name in self._names]
 
 
 class Reads:
@@ -81,15 +75,10 @@ class Reads:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        dialect = database.dialect
-        self._blob = _Prepared(_BLOB, dialect)
-        self._by_digest = _Prepared(_BY_DIGEST, dialect)
-        self._by_tag = _Prepared(_BY_TAG, dialect)
-        self._tags = _Prepared(_TAGS, dialect)
 
     async def find_blob(self, name: RepositoryName, digest: Digest) -> Link:
         """As in Ledger."""
-        rows = await self._fetch(self._blob, name, digest=str(digest))
+        rows = await self._fetch(_BLOB, name, digest=str(digest))
         if not rows:
             raise BlobUnknown(f"{digest} is not in this repository")
         found, size, touched_at = rows[0]
@@ -98,25 +87,23 @@ class Reads:
     async def find_manifest(self, name: RepositoryName, wanted: Reference) -> ManifestRecord:
         """As in Ledger."""
         if isinstance(wanted, Tag):
-            rows = await self._fetch(self._by_tag, name, tag=wanted.name)
+            rows = await self._fetch(_BY_TAG, name, tag=wanted.name)
         else:
-            rows = await self._fetch(self._by_digest, name, digest=str(wanted))
+            rows = await self._fetch(_BY_DIGEST, name, digest=str(wanted))
         if not rows:
             raise ManifestUnknown(f"{wanted} is not in this repository")
         return read_manifest(rows[0])
 
     async def list_tags(self, name: RepositoryName, after: str, limit: int | None) -> list[str]:
         """As in Ledger."""
-        rows = await self._fetch(
-            self._tags, name, after=after, limit=_EVERY if limit is None else limit
-        )
+        rows = await self._fetch(_TAGS, name, after=after, limit=_EVERY if limit is None else limit)
         if not rows and await self._database.read(lambda c: find_repository(c, name)) is None:
             raise NameUnknown(f"there is no repository {name}")
         return [row[0] for row in rows]
 
-    async def _fetch(self, query: _Prepared, name: RepositoryName, **named: object) -> list[Any]:
-        values = query.values({"project": name.project, "path": name.path, **named})
-        return await self._database.fetch(query.sql, values)
+    async def _fetch(self, query: Prepared, name: RepositoryName, **named: object) -> list[Any]:
+        values = {"project": name.project, "path": name.path, **named}
+        return await self._database.fetch(*query.text(self._database.dialect, values))
 
 
 def list_referrers(

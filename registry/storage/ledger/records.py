@@ -5,32 +5,67 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, asc, desc, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    asc,
+    bindparam,
+    desc,
+    func,
+    or_,
+    select,
+)
 
 from registry.oci.chain import RecordDraft
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName
 from registry.storage.changes import RecordState
-from registry.storage.ledger.apply import chunks, remove_record
+from registry.storage.ledger.apply import remove_record
+from registry.storage.ledger.prepared import Prepared, PreparedList
 from registry.storage.ledger.schema import member, record, record_use
 from registry.storage.records import ImageRecord, Member
 
 _PRUNED = ("layer", "manifest")
 """Kinds that live only as long as something names them."""
 
+_CANDIDATE: BindParameter[Any] = bindparam("candidate")
+_CHILD = record.alias("child")
+_BY_ID = Prepared(lambda _: select(record).where(record.c.id == bindparam("wanted")))
+_BY_KEYS = PreparedList(
+    lambda keys: select(record).where(
+        record.c.project_id == bindparam("project"), record.c.key.in_(keys)
+    )
+)
+_MEMBERS = Prepared(
+    lambda _: (
+        select(member.c.project_id, member.c.status)
+        .where(member.c.record_id == bindparam("wanted"))
+        .order_by(member.c.project_id)
+    )
+)
+_USES = PreparedList(
+    lambda users: (
+        select(record_use.c.user_id, record_use.c.used_id)
+        .where(record_use.c.user_id.in_(users))
+        .order_by(record_use.c.used_id)
+    )
+)
+_PARENT = Prepared(lambda _: select(record.c.parent_id).where(record.c.id == bindparam("wanted")))
+_UNUSED = Prepared(
+    lambda _: select(record.c.id).where(
+        record.c.id == _CANDIDATE,
+        or_(*(record.c.kind == kind for kind in _PRUNED)),
+        ~select(_CHILD.c.id).where(_CHILD.c.parent_id == _CANDIDATE).exists(),
+        ~select(record_use.c.user_id).where(record_use.c.used_id == _CANDIDATE).exists(),
+    )
+)
+
 
 def find(connection: Connection, wanted: str) -> ImageRecord:
     """As in Ledger.find_record."""
-    row = connection.execute(select(record).where(record.c.id == wanted)).one_or_none()
-    if row is None:
-        raise ManifestUnknown("there is no such image record")
-    return read(row)
-
-
-def find_by_key(connection: Connection, project: str, key: str) -> ImageRecord:
-    """As in Ledger.find_record_by_key."""
-    query = select(record).where(record.c.project_id == project, record.c.key == key)
-    row = connection.execute(query).one_or_none()
+    row = _BY_ID(connection, wanted=wanted).one_or_none()
     if row is None:
         raise ManifestUnknown("there is no such image record")
     return read(row)
@@ -38,12 +73,7 @@ def find_by_key(connection: Connection, project: str, key: str) -> ImageRecord:
 
 def members(connection: Connection, wanted: str) -> list[Member]:
     """Who a record is shared with, by project."""
-    query = (
-        select(member.c.project_id, member.c.status)
-        .where(member.c.record_id == wanted)
-        .order_by(member.c.project_id)
-    )
-    return [Member(*row) for row in connection.execute(query)]
+    return [Member(row.project_id, row.status) for row in _MEMBERS(connection, wanted=wanted)]
 
 
 def listed(
@@ -190,38 +220,25 @@ def _new(
 
 
 def _by_keys(connection: Connection, project: str, keys: Sequence[str]) -> dict[str, ImageRecord]:
-    found: dict[str, ImageRecord] = {}
-    for part in chunks(keys):
-        query = select(record).where(record.c.project_id == project, record.c.key.in_(part))
-        found.update((row.key, read(row)) for row in connection.execute(query))
-    return found
+    return {row.key: read(row) for row in _BY_KEYS(connection, keys, project=project)}
 
 
 def _uses(connection: Connection, users: Sequence[str]) -> dict[str, tuple[str, ...]]:
     used: dict[str, list[str]] = {}
-    for part in chunks(users):
-        query = select(record_use).where(record_use.c.user_id.in_(part))
-        for row in connection.execute(query.order_by(record_use.c.used_id)):
-            used.setdefault(row.user_id, []).append(row.used_id)
+    for row in _USES(connection, users):
+        used.setdefault(row.user_id, []).append(row.used_id)
     return {user: tuple(each) for user, each in used.items()}
 
 
 def _named_by(connection: Connection, wanted: str) -> list[str]:
     """The parent of a record, and those that it uses."""
-    uses = select(record_use.c.used_id).where(record_use.c.user_id == wanted)
-    named = list(connection.execute(uses.order_by(record_use.c.used_id)).scalars())
-    parent = select(record.c.parent_id).where(record.c.id == wanted)
-    above = connection.execute(parent).scalar()
+    named = [row.used_id for row in _USES(connection, [wanted])]
+    above = _PARENT(connection, wanted=wanted).scalar()
     return named if above is None else [*named, above]
 
 
 def _is_unused(connection: Connection, candidate: str) -> bool:
-    child = select(record.c.id).where(record.c.parent_id == candidate).exists()
-    user = select(record_use.c.user_id).where(record_use.c.used_id == candidate).exists()
-    query = select(record.c.id).where(
-        record.c.id == candidate, record.c.kind.in_(_PRUNED), ~child, ~user
-    )
-    return connection.execute(query).scalar() is not None
+    return _UNUSED(connection, candidate=candidate).scalar() is not None
 
 
 def _before(mark: ImageRecord) -> ColumnElement[bool]:

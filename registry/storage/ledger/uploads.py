@@ -1,15 +1,18 @@
 """Upload sessions: offsets compared, one writer at a time, fenced by epochs."""
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import BindParameter, ClauseElement, Connection, bindparam, delete, select, update
+from sqlalchemy.engine import Dialect
 
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknown, BlobUploadUnknown, RangeInvalid, UploadBusy
 from registry.oci.names import RepositoryName
 from registry.storage.changes import Change
-from registry.storage.ledger.apply import ensure_repository, find_repository, upsert
+from registry.storage.ledger.apply import ensure_repository, find_repository
+from registry.storage.ledger.prepared import Prepared, columns_of, insert_into, upsert
 from registry.storage.ledger.schema import blob, link, reference, repository, upload
 from registry.storage.ledger.writes import lock_project, write_line
 from registry.storage.records import BlobRecord, Segment, Upload
@@ -30,26 +33,115 @@ _COLUMNS = (
 )
 
 
+def _session(*, lock: bool) -> Callable[[Dialect], ClauseElement]:
+    query = (
+        select(*_COLUMNS)
+        .join(repository, repository.c.id == upload.c.repository_id)
+        .where(
+            upload.c.id == _WANTED,
+            repository.c.project_id == bindparam("project"),
+            repository.c.path == bindparam("path"),
+            upload.c.finished_at.is_(None) | (upload.c.finished_at >= bindparam("since")),
+        )
+    )
+    return lambda _: query.with_for_update(of=upload) if lock else query
+
+
+def _purge(dialect: Dialect) -> ClauseElement:
+    over = select(upload.c.id).where(upload.c.finished_at < bindparam("since")).limit(PURGED)
+    if dialect.name == "postgresql":
+        over = over.with_for_update(skip_locked=True)  # another does it, at this moment
+    return delete(upload).where(upload.c.id.in_(over))
+
+
+_WANTED: BindParameter[Any] = bindparam("wanted")
+_DIGEST: BindParameter[Any] = bindparam("held")
+_HERE: BindParameter[Any] = bindparam("here")
+_NOW: BindParameter[Any] = bindparam("now")
+_UNTIL: BindParameter[Any] = bindparam("until")
+_OWN = (upload.c.id == _WANTED, upload.c.epoch == bindparam("own_epoch"))
+_PURGE = Prepared(_purge)
+_ADD = Prepared(
+    lambda dialect: insert_into(dialect, upload),
+    columns_of(upload, without=["finished", "finished_at"]),
+)
+_READ = Prepared(_session(lock=False))
+_LOCK = Prepared(_session(lock=True))
+_LEASE = Prepared(
+    lambda _: (
+        update(upload)
+        .where(upload.c.id == _WANTED)
+        .values(epoch=bindparam("new_epoch"), lease_until=_UNTIL, touched_at=_NOW)
+    )
+)
+_RECORD = Prepared(
+    lambda _: (
+        update(upload)
+        .where(*_OWN, upload.c.position == bindparam("offset"), upload.c.finished.is_(None))
+        .values(
+            position=bindparam("after"),
+            segments=bindparam("spelt"),
+            lease_until=_UNTIL,
+            touched_at=_NOW,
+        )
+    )
+)
+_RELEASE = Prepared(lambda _: update(upload).where(*_OWN).values(lease_until=_UNTIL))
+_FINISH = Prepared(
+    lambda _: (
+        update(upload)
+        .where(*_OWN, upload.c.finished.is_(None))
+        .values(finished=_DIGEST, finished_at=_NOW, segments="[]", lease_until=_UNTIL)
+    )
+)
+_ADD_BLOB = upsert(blob)
+_FIND_BLOB = Prepared(lambda _: select(blob.c.object, blob.c.size).where(blob.c.digest == _DIGEST))
+_LOCK_LINKED = Prepared(
+    lambda _: (
+        select(blob.c.object, blob.c.size)
+        .join(link, link.c.digest == blob.c.digest)
+        .where(link.c.repository_id == _HERE, blob.c.digest == _DIGEST)
+        .with_for_update()
+    )
+)
+_PROMISE = Prepared(
+    lambda _: (
+        update(link)
+        .where(link.c.repository_id == _HERE, link.c.digest == _DIGEST)
+        .values(touched_at=_NOW)
+    )
+)
+_ADD_LINK = upsert(link, "touched_at")
+_NAMED = Prepared(
+    lambda _: (
+        select(reference.c.kind)
+        .where(
+            reference.c.digest == _DIGEST,
+            reference.c.repository_id == _HERE,
+            reference.c.kind == "blob",
+        )
+        .limit(1)
+    )
+)
+
+
 def begin(
     connection: Connection, now: float, name: RepositoryName, principal: str, fresh: str
 ) -> Upload:
     """As in Ledger.begin_upload; forgets sessions that ended long ago. *fresh* is its id."""
-    over = select(upload.c.id).where(upload.c.finished_at < now - REMEMBERED).limit(PURGED)
-    if connection.dialect.name == "postgresql":
-        over = over.with_for_update(skip_locked=True)  # another does it, at this moment
-    connection.execute(delete(upload).where(upload.c.id.in_(over)))
+    _PURGE(connection, since=now - REMEMBERED)
     session = Upload(fresh, name, principal, 0, 0)
-    values = {
-        "id": session.id,
-        "repository_id": ensure_repository(connection, name),
-        "principal": principal,
-        "epoch": 0,
-        "position": 0,
-        "segments": "[]",
-        "lease_until": 0.0,
-        "touched_at": now,
-    }
-    connection.execute(upload.insert(), values)
+    _ADD(
+        connection,
+        id=session.id,
+        repository_id=ensure_repository(connection, name),
+        principal=principal,
+        epoch=0,
+        position=0,
+        segments="[]",
+        lease_until=0.0,
+        touched_at=now,
+    )
     return session
 
 
@@ -76,11 +168,7 @@ def lease(
     if at is not None and at != session.offset:
         raise RangeInvalid(f"the upload has {session.offset} bytes")
     epoch = session.epoch + 1
-    connection.execute(
-        update(upload)
-        .where(upload.c.id == wanted)
-        .values(epoch=epoch, lease_until=now + seconds, touched_at=now)
-    )
+    _LEASE(connection, wanted=wanted, new_epoch=epoch, until=now + seconds, now=now)
     return Upload(session.id, name, session.principal, epoch, session.offset, session.segments)
 
 
@@ -94,15 +182,15 @@ def record(
     segments.append(segment)
     offset = sum(each.size for each in segments)
     spelt = json.dumps([[each.name, each.size, each.etag] for each in segments])
-    recorded = connection.execute(
-        update(upload)
-        .where(
-            upload.c.id == session.id,
-            upload.c.epoch == session.epoch,
-            upload.c.position == session.offset,
-            upload.c.finished.is_(None),
-        )
-        .values(position=offset, segments=spelt, lease_until=now + seconds, touched_at=now)
+    recorded = _RECORD(
+        connection,
+        wanted=session.id,
+        own_epoch=session.epoch,
+        offset=session.offset,
+        after=offset,
+        spelt=spelt,
+        until=now + seconds,
+        now=now,
     )
     if recorded.rowcount == 0:
         raise UploadBusy("another request has taken this upload over")
@@ -113,11 +201,7 @@ def record(
 
 def release(connection: Connection, session: Upload) -> None:
     """As in Ledger.release_upload."""
-    connection.execute(
-        update(upload)
-        .where(upload.c.id == session.id, upload.c.epoch == session.epoch)
-        .values(lease_until=0.0)
-    )
+    _RELEASE(connection, wanted=session.id, own_epoch=session.epoch, until=0.0)
 
 
 def cancel(connection: Connection, now: float, name: RepositoryName, wanted: str) -> None:
@@ -137,26 +221,18 @@ def finish(
     """As in Ledger.finish_upload."""
     digest = str(stored.digest)
     if session is not None:
-        ended = connection.execute(
-            update(upload)
-            .where(
-                upload.c.id == session.id,
-                upload.c.epoch == session.epoch,
-                upload.c.finished.is_(None),
-            )
-            .values(finished=digest, finished_at=now, segments="[]", lease_until=0.0)
+        ended = _FINISH(
+            connection,
+            wanted=session.id,
+            own_epoch=session.epoch,
+            held=digest,
+            now=now,
+            until=0.0,
         )
         if ended.rowcount == 0:
             raise UploadBusy("another request has taken this upload over")
-    values = {
-        "digest": digest,
-        "object": stored.object,
-        "size": stored.size,
-        "created_at": now,
-    }
-    upsert(connection, blob, [values])
-    query = select(blob.c.object, blob.c.size).where(blob.c.digest == digest)
-    row = connection.execute(query).one()
+    _ADD_BLOB(connection, digest=digest, object=stored.object, size=stored.size, created_at=now)
+    row = _FIND_BLOB(connection, held=digest).one()
     holding = BlobRecord(stored.digest, row.object, row.size)
     _grant(connection, now, name, holding)
     return holding
@@ -171,13 +247,7 @@ def mount(
 ) -> BlobRecord:
     """As in Ledger.link_blob."""
     origin = find_repository(connection, source)
-    query = (
-        select(blob.c.object, blob.c.size)
-        .join(link, link.c.digest == blob.c.digest)
-        .where(link.c.repository_id == origin, blob.c.digest == str(digest))
-        .with_for_update()
-    )
-    found = None if origin is None else connection.execute(query).one_or_none()
+    found = _LOCK_LINKED(connection, here=origin, held=str(digest)).one_or_none()
     if found is None:
         raise BlobUnknown(f"{digest} is not in {source}")
     holding = BlobRecord(digest, found.object, found.size)
@@ -195,27 +265,17 @@ def _grant(connection: Connection, now: float, name: RepositoryName, held: BlobR
     digest = str(held.digest)
     if _promise(connection, now, here, digest):
         return
-    named = select(reference.c.kind).where(
-        reference.c.digest == digest,
-        reference.c.repository_id == here,
-        reference.c.kind == "blob",
-    )
-    is_named = connection.execute(named.limit(1)).scalar() is not None
+    is_named = _NAMED(connection, here=here, held=digest).scalar() is not None
     if is_named:
         lock_project(connection, name.project)
-    values = {"repository_id": here, "digest": digest, "touched_at": now}
-    upsert(connection, link, [values], "touched_at")
+    _ADD_LINK(connection, repository_id=here, digest=digest, touched_at=now)
     if is_named:
         write_line(connection, Change(op="link", repository=name, at=now, blobs=(held,)))
 
 
 def _promise(connection: Connection, now: float, here: int | None, digest: str) -> bool:
     """Raise the link's time to *now*; whether there is a link."""
-    touched = connection.execute(
-        update(link)
-        .where(link.c.repository_id == here, link.c.digest == digest)
-        .values(touched_at=now)
-    )
+    touched = _PROMISE(connection, here=here, held=digest, now=now)
     return touched.rowcount > 0
 
 
@@ -227,17 +287,9 @@ def touch(connection: Connection, now: float, name: RepositoryName, digest: Dige
 def _row(
     connection: Connection, now: float, name: RepositoryName, wanted: str, *, lock: bool
 ) -> Any:
-    query = (
-        select(*_COLUMNS)
-        .join(repository, repository.c.id == upload.c.repository_id)
-        .where(
-            upload.c.id == wanted,
-            repository.c.project_id == name.project,
-            repository.c.path == name.path,
-            upload.c.finished_at.is_(None) | (upload.c.finished_at >= now - REMEMBERED),
-        )
-    )
-    row = connection.execute(query.with_for_update(of=upload) if lock else query).one_or_none()
+    query = _LOCK if lock else _READ
+    named = {"project": name.project, "path": name.path, "since": now - REMEMBERED}
+    row = query(connection, wanted=wanted, **named).one_or_none()
     if row is None:
         raise BlobUploadUnknown("no such upload in this repository; begin a new one")
     return row

@@ -2,8 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, delete, literal, select
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    literal,
+    select,
+)
+from sqlalchemy.engine import Dialect
 
 from registry.oci.digest import Digest
 from registry.oci.errors import (
@@ -18,11 +29,16 @@ from registry.storage.changes import Change, RecordState, from_line, to_line
 from registry.storage.ledger import records
 from registry.storage.ledger.apply import (
     apply,
-    chunks,
     ensure_repository,
     find_repository,
-    insert_into,
     restore_blobs,
+)
+from registry.storage.ledger.prepared import (
+    Prepared,
+    PreparedList,
+    columns_of,
+    insert_into,
+    upsert,
 )
 from registry.storage.ledger.schema import blob, journal, link, manifest, project, tag
 from registry.storage.records import (
@@ -37,6 +53,47 @@ LINES = 1000
 """Pending lines in one answer."""
 
 NewId = Callable[[], str]
+
+
+def _draw(dialect: Dialect) -> ClauseElement:
+    statement = insert_into(dialect, project)
+    raised = {"sequence": project.c.sequence + literal(1)}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=raised).returning(
+        project.c.sequence
+    )
+
+
+def _hold(dialect: Dialect) -> ClauseElement:
+    statement = insert_into(dialect, project)
+    same = {"sequence": project.c.sequence}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=same)
+
+
+_HERE: BindParameter[Any] = bindparam("here")
+_DRAW = Prepared(_draw, columns_of(project))
+_HOLD = Prepared(_hold, columns_of(project))
+_REACH = upsert(project, "sequence")
+_ADD_LINE = Prepared(lambda dialect: insert_into(dialect, journal), columns_of(journal))
+_LINES = Prepared(
+    lambda _: select(journal).order_by(journal.c.project_id, journal.c.sequence).limit(LINES)
+)
+_LINKED = PreparedList(
+    lambda digests: (
+        select(blob.c.digest, blob.c.object, blob.c.size)
+        .join(link, link.c.digest == blob.c.digest)
+        .where(link.c.repository_id == _HERE, blob.c.digest.in_(digests))
+        .order_by(blob.c.digest)
+        .with_for_update()
+    )
+)
+_MANIFESTS = PreparedList(
+    lambda digests: (
+        select(manifest.c.digest)
+        .where(manifest.c.repository_id == _HERE, manifest.c.digest.in_(digests))
+        .order_by(manifest.c.digest)
+        .with_for_update()
+    )
+)
 
 
 def put_manifest(connection: Connection, now: float, put: ManifestPut, new_id: NewId) -> Position:
@@ -159,41 +216,29 @@ def lock_project(connection: Connection, name: str) -> None:
     writers are alone anyway.
     """
     if connection.dialect.name == "postgresql":
-        statement = insert_into(connection, project)
-        held = statement.on_conflict_do_update(
-            index_elements=["id"], set_={"sequence": project.c.sequence}
-        )
-        connection.execute(held, {"id": name, "sequence": 0})
+        _HOLD(connection, id=name, sequence=0)
 
 
 def write_line(connection: Connection, change: Change) -> Position:
     """Draw the project's next sequence and write the line there."""
-    insert = insert_into(connection, project)
-    raised = {"sequence": project.c.sequence + literal(1)}
-    drawn = insert.on_conflict_do_update(index_elements=["id"], set_=raised).returning(
-        project.c.sequence
-    )
-    values = {"id": change.repository.project, "sequence": 1}
-    sequence = connection.execute(drawn, values).scalar_one()
-    position = Position(change.repository.project, sequence)
-    row = {
-        "project_id": position.project,
-        "sequence": sequence,
-        "content": to_line(change),
-    }
-    connection.execute(journal.insert(), row)
-    return position
+    name = change.repository.project
+    sequence = _DRAW(connection, id=name, sequence=1).scalar_one()
+    _ADD_LINE(connection, project_id=name, sequence=sequence, content=to_line(change))
+    return Position(name, sequence)
 
 
 def pending_lines(connection: Connection, wanted: str | None) -> list[JournalLine]:
     """As in Ledger.pending_lines."""
-    query = select(journal).order_by(journal.c.project_id, journal.c.sequence).limit(LINES)
-    if wanted is not None:
-        query = query.where(journal.c.project_id == wanted)
-    return [
-        JournalLine(Position(row.project_id, row.sequence), bytes(row.content))
-        for row in connection.execute(query)
-    ]
+    if wanted is None:
+        rows: Iterable[Row[Any]] = _LINES(connection)
+    else:
+        rows = connection.execute(
+            select(journal)
+            .where(journal.c.project_id == wanted)
+            .order_by(journal.c.sequence)
+            .limit(LINES)
+        )
+    return [JournalLine(Position(row.project_id, row.sequence), bytes(row.content)) for row in rows]
 
 
 def settle(connection: Connection, heads: Mapping[str, int]) -> None:
@@ -231,49 +276,21 @@ def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
         restore_blobs(connection, here, change)
         apply(connection, here, change)
         reached[name] = sequence
-    _reach(connection, reached)
-
-
-def _reach(connection: Connection, reached: Mapping[str, int]) -> None:
-    insert = insert_into(connection, project)
-    statement = insert.on_conflict_do_update(
-        index_elements=["id"], set_={"sequence": insert.excluded.sequence}
-    )
-    rows = [{"id": name, "sequence": sequence} for name, sequence in reached.items()]
-    if rows:
-        connection.execute(statement, rows)
+    _REACH.many(connection, [{"id": name, "sequence": n} for name, n in reached.items()])
 
 
 def _linked(
     connection: Connection, here: int, wanted: Iterable[Digest]
 ) -> dict[Digest, BlobRecord]:
     """The blobs of *wanted* that the repository is linked to; their rows are locked in order."""
-    found: dict[Digest, BlobRecord] = {}
-    for part in chunks(sorted(str(each) for each in wanted)):
-        query = (
-            select(blob.c.digest, blob.c.object, blob.c.size)
-            .join(link, link.c.digest == blob.c.digest)
-            .where(link.c.repository_id == here, blob.c.digest.in_(part))
-            .order_by(blob.c.digest)
-            .with_for_update()
-        )
-        for row in connection.execute(query):
-            digest = Digest.parse(row.digest)
-            found[digest] = BlobRecord(digest, row.object, row.size)
-    return found
+    rows = _LINKED(connection, sorted(str(each) for each in wanted), here=here)
+    found = [BlobRecord(Digest.parse(row.digest), row.object, row.size) for row in rows]
+    return {each.digest: each for each in found}
 
 
 def _manifests(connection: Connection, here: int, wanted: Iterable[Digest]) -> set[Digest]:
-    found: set[Digest] = set()
-    for part in chunks(sorted(str(each) for each in wanted)):
-        query = (
-            select(manifest.c.digest)
-            .where(manifest.c.repository_id == here, manifest.c.digest.in_(part))
-            .order_by(manifest.c.digest)
-            .with_for_update()
-        )
-        found.update(Digest.parse(each) for each in connection.execute(query).scalars())
-    return found
+    rows = _MANIFESTS(connection, sorted(str(each) for each in wanted), here=here)
+    return {Digest.parse(row.digest) for row in rows}
 
 
 def _references(put: ManifestPut) -> tuple[tuple[str, str], ...]:
