@@ -1,0 +1,49 @@
+"""The `climg` command: runs the commands, and tells every failure in one line."""
+
+import io
+import logging
+import sys
+
+import typer
+
+from climg.commands import app
+from climg.errors import ClimgError
+from climg.text import one_line
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.getLogger().addHandler(logging.NullHandler())  # libraries' warnings are told as errors
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale may lack the lines of a tree
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        status = app(prog_name="climg", standalone_mode=False)
+    except ClimgError as error:
+        _tell(str(error))
+        return error.status
+    except typer.TyperException as error:
+        message = error.format_message()
+        if message:
+            _tell(f"{message.rstrip('.')}; see {_command(error)} --help")
+        return error.exit_code
+    except typer.Abort:
+        _tell("broken off, nothing was changed")
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def _command(error: typer.TyperException) -> str:
+    return getattr(getattr(error, "ctx", None), "command_path", "climg")
+
+
+def _tell(message: str) -> None:
+    typer.echo(f"climg: {one_line(message)}", err=True)
+
+
+if __name__ == "__main__":
+    main()
