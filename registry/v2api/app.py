@@ -117,7 +117,11 @@ class Application:
     ) -> Response:
         principal = await self._guard.admit(request)
         repository = _NOWHERE
-        if found.name:
+        if found.methods is routes.BASE:
+            await self._guard.require_known(request, principal)
+        elif found.methods is routes.CATALOGUE:
+            await self._guard.require_catalogue(request, principal)
+        else:  # whatever else there is lies in a repository, even one without a name
             repository = parse_repository(found.name, default_project=self._default_project)
             await self._guard.authorize(
                 request,
@@ -126,10 +130,6 @@ class Application:
                 route.actions,
                 upload=found.reference if found.upload else None,
             )
-        elif found.methods is routes.BASE:
-            await self._guard.require_known(request, principal)
-        elif found.methods is routes.CATALOGUE:
-            await self._guard.require_catalogue(request, principal)
         if self._storage.disagreement is not None and (
             request.method not in {"GET", "HEAD"}
             or found.methods in (routes.TAGS, routes.REFERRERS, routes.CATALOGUE)
