@@ -46,9 +46,14 @@ async def find(storage: Storage, caller: Caller, record_id: str) -> ImageRecord:
     raise ManifestUnknown("there is no such image record")
 
 
-def is_listed(caller: Caller, record: ImageRecord) -> bool:
-    """Whether a record that the ledger lists is to be shown: members count while it is shared."""
-    return caller.owns(record) or record.visibility in {"public", "shared"}
+async def is_listed(storage: Storage, caller: Caller, record: ImageRecord) -> bool:
+    """Whether a list shows the record: others' only if public, or shared and accepted."""
+    if caller.owns(record) or record.visibility == "public":
+        return True
+    if record.visibility != "shared":
+        return False
+    members = await storage.ledger.list_members(record.id)
+    return any(caller.is_of(each.project) and each.status == "accepted" for each in members)
 
 
 async def untag(storage: Storage, caller: Caller, record: ImageRecord) -> None:
@@ -56,8 +61,10 @@ async def untag(storage: Storage, caller: Caller, record: ImageRecord) -> None:
     if record.kind != "tag":
         raise Denied(f"a {record.kind} record is protected: it ends with the last tag that has it")
     repository = RepositoryName(record.project, record.properties["oci_repository"])
-    if not policy.may(caller.principal, repository, Action.DELETE):
-        raise Denied(f"deleting needs the role member in {record.project}")
+    if not policy.allowed(caller.principal, repository, Action.DELETE):
+        raise Denied(
+            f"deleting needs the role member in {record.project}, and of a token that scope"
+        )
     tag = Tag.parse(record.properties["oci_tag"])
     await management.delete_tag(storage, repository, tag)
 
@@ -76,11 +83,11 @@ async def set_visibility(
 
 
 async def list_members(storage: Storage, caller: Caller, record: ImageRecord) -> list[Member]:
-    """All members for the owner; for a member themselves alone. Raises ManifestUnknown."""
+    """All members for the owner's project; for a member itself alone. Raises ManifestUnknown."""
     if record.visibility != "shared":
         raise ManifestUnknown("only a shared image has members")
     members = await storage.ledger.list_members(record.id)
-    if caller.owns(record):
+    if caller.is_of(record.project):
         return members
     return [each for each in members if caller.is_of(each.project)]
 
@@ -119,6 +126,7 @@ async def answer_member(
     """Accept or reject: the member alone does. Raises Unsupported, Denied, ManifestUnknown."""
     if status not in STATUSES:
         raise Unsupported(f"status must be one of {', '.join(sorted(STATUSES))}")
+    _require_no_token(caller)
     member = await find_member(storage, caller, record, project)
     if not caller.is_of(project):
         raise Denied(f"only {project} itself may accept or reject the image")
@@ -142,5 +150,12 @@ async def _set_member(storage: Storage, record: ImageRecord, member: Member) -> 
 
 
 def _require_sharer(caller: Caller, record: ImageRecord) -> None:
+    _require_no_token(caller)
     if not policy.may_share(caller.principal, record.project):
         raise Denied(f"saying who sees an image needs the role manager in {record.project}")
+
+
+def _require_no_token(caller: Caller) -> None:
+    """A token is good for its scope alone, and no scope is about sharing."""
+    if caller.principal.grants is not None:
+        raise Denied("the token is for pulling and pushing: share with user and password")

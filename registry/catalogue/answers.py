@@ -1,5 +1,6 @@
 """Answers of the Image API: records and members as JSON, errors in Glance's shape."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from registry.auth.ports import Principal
 from registry.oci.errors import (
     ManifestUnknown,
+    MethodUnsupported,
     RegistryError,
+    RequestTimeout,
+    RouteUnknown,
     SizeInvalid,
     StorageUnavailable,
     Unsupported,
@@ -43,14 +48,18 @@ class Call:
     caller: Caller
 
     async def json(self) -> Any:
-        """The body, read; raises Unsupported where it is no JSON."""
+        """The body, read; raises Unsupported where it is no JSON, and RequestTimeout."""
+        seconds: float = self.request.app.state.body_timeout
         content = bytearray()
         try:
-            async for chunk in self.request.stream():
-                content += chunk
-                if len(content) > BODY_LIMIT:
-                    raise SizeInvalid(f"a body has at most {BODY_LIMIT} bytes")
+            async with asyncio.timeout(seconds):
+                async for chunk in self.request.stream():
+                    content += chunk
+                    if len(content) > BODY_LIMIT:
+                        raise SizeInvalid(f"a body has at most {BODY_LIMIT} bytes")
             return json.loads(content)
+        except TimeoutError:
+            raise RequestTimeout(f"the body was not whole after {seconds:g} s") from None
         except (ClientDisconnect, ValueError, RecursionError):
             raise Unsupported("the body is not JSON") from None
 
@@ -58,23 +67,25 @@ class Call:
 Handler = Callable[[Call], Awaitable[Response]]
 
 
-def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """*handler* behind the guard, its errors told as Glance tells them.
+class Endpoint:
+    """A path of the Image API: its methods behind the guard, errors told as Glance tells them.
 
     While ledger and store disagree nothing is changed, listed or denied.
     """
 
-    async def answer(request: Request) -> Response:
+    def __init__(self, **handlers: Handler) -> None:
+        """*handlers* by method; none at all where there is no such path."""
+        self._handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
         storage: Storage = request.app.state.storage
-        guard: Guard = request.app.state.guard
-        single = "image_id" in request.path_params
         try:
-            principal = await guard.admit(request)
-            await guard.require_catalogue(request, principal)
-            if storage.disagreement is not None and (request.method != "GET" or not single):
-                raise StorageUnavailable(storage.disagreement)
-            caller = Caller(principal, guard.readable_projects(principal))
-            return await handler(Call(request, storage, caller))
+            return await self._carry_out(request, storage)
         except ManifestUnknown as error:
             if storage.disagreement is not None:
                 return refusal(StorageUnavailable(storage.disagreement))
@@ -82,7 +93,28 @@ def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         except RegistryError as error:
             return refusal(error)
 
-    return answer
+    async def _carry_out(self, request: Request, storage: Storage) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        handler = self._handlers.get(method)
+        if handler is None:
+            raise self._no_such(method)
+        guard: Guard = request.app.state.guard
+        principal = await guard.admit(request)
+        await guard.require_catalogue(request, principal)
+        single = "image_id" in request.path_params
+        if storage.disagreement is not None and (method != "GET" or not single):
+            raise StorageUnavailable(storage.disagreement)
+        caller = Caller(principal, guard.readable_projects(principal))
+        return await handler(Call(request, storage, caller))
+
+    def _no_such(self, method: str) -> RegistryError:
+        if not self._handlers:
+            return RouteUnknown("there is no such path in this Image API")
+        allowed = ", ".join(self._handlers)
+        return MethodUnsupported(
+            f"{method} is not for records: they are made by pushing; here there is {allowed}",
+            headers={"Allow": allowed},
+        )
 
 
 def refusal(error: RegistryError) -> Response:

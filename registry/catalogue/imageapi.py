@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from registry import sharing
 from registry.catalogue import answers, listing, members, schemas
-from registry.catalogue.answers import Call, endpoint
+from registry.catalogue.answers import Call, Endpoint
 from registry.oci.errors import Denied, Unsupported
 
 MINOR_VERSIONS = ("v2.9", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
@@ -75,7 +75,8 @@ async def patch_image(call: Call) -> Response:
     kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in {PATCH_TYPE, OLD_PATCH_TYPE}:
         return answers.fault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {PATCH_TYPE}")
-    for visibility in _visibilities(await call.json()):
+    visibility = _visibility(await call.json())
+    if visibility is not None:
         record = await sharing.set_visibility(call.storage, call.caller, record, visibility)
     return JSONResponse(answers.image(record))
 
@@ -88,11 +89,11 @@ async def get_schema(call: Call) -> Response:
     return JSONResponse(schema)
 
 
-def _visibilities(patch: Any) -> list[str]:
-    """The values that a JSON patch gives to /visibility, one after another."""
+def _visibility(patch: Any) -> str | None:
+    """What a JSON patch makes of /visibility in the end; None where it says nothing of it."""
     if not isinstance(patch, list):
         raise Unsupported("a JSON patch is a list of operations")
-    values = []
+    value = None
     for step in patch:
         if not isinstance(step, dict):
             raise Unsupported("an operation of a JSON patch is an object")
@@ -100,15 +101,14 @@ def _visibilities(patch: Any) -> list[str]:
         if operator is None:  # v2.0: {"replace": "/visibility", "value": ...}
             operator = next((each for each in ("add", "replace", "remove") if each in step), None)
             path = step.get(operator)
-        if operator not in {"add", "replace", "remove"} or not isinstance(path, str):
+        if operator not in ("add", "replace", "remove") or not isinstance(path, str):
             raise Unsupported("an operation names op (add, replace or remove) and path")
         if path != "/visibility" or operator == "remove":
-            raise Denied(f"{path} is told by what was pushed; only /visibility can be changed")
+            raise Denied(f"{path!r} is told by what was pushed; only /visibility can be changed")
         value = step.get("value")
         if not isinstance(value, str):
             raise Unsupported("visibility must be a string")
-        values.append(value)
-    return values
+    return value
 
 
 def _link(query: list[tuple[str, str]]) -> str:
@@ -116,19 +116,20 @@ def _link(query: list[tuple[str, str]]) -> str:
 
 
 _IMAGE = "/image/v2/images/{image_id}"
+_MEMBERS = f"{_IMAGE}/members"
+_MEMBER = f"{_MEMBERS}/{{project}}"
 routes = [
     Route("/image", list_versions, methods=["GET"]),
     Route("/image/", list_versions, methods=["GET"]),
     Route("/image/versions", list_versions, methods=["GET"]),
-    Route("/image/v2/images", endpoint(list_images), methods=["GET"]),
-    Route("/image/v2/schemas/{name}", endpoint(get_schema), methods=["GET"]),
-    Route(_IMAGE, endpoint(get_image), methods=["GET"]),
-    Route(_IMAGE, endpoint(delete_image), methods=["DELETE"]),
-    Route(_IMAGE, endpoint(patch_image), methods=["PATCH"]),
-    Route(f"{_IMAGE}/file", endpoint(get_file), methods=["GET"]),
-    Route(f"{_IMAGE}/members", endpoint(members.list_members), methods=["GET"]),
-    Route(f"{_IMAGE}/members", endpoint(members.post_member), methods=["POST"]),
-    Route(f"{_IMAGE}/members/{{project}}", endpoint(members.get_member), methods=["GET"]),
-    Route(f"{_IMAGE}/members/{{project}}", endpoint(members.put_member), methods=["PUT"]),
-    Route(f"{_IMAGE}/members/{{project}}", endpoint(members.delete_member), methods=["DELETE"]),
+    Route("/image/v2/images", Endpoint(GET=list_images)),
+    Route("/image/v2/schemas/{name}", Endpoint(GET=get_schema)),
+    Route(_IMAGE, Endpoint(GET=get_image, DELETE=delete_image, PATCH=patch_image)),
+    Route(f"{_IMAGE}/file", Endpoint(GET=get_file)),
+    Route(_MEMBERS, Endpoint(GET=members.list_members, POST=members.post_member)),
+    Route(
+        _MEMBER,
+        Endpoint(GET=members.get_member, PUT=members.put_member, DELETE=members.delete_member),
+    ),
+    Route("/image/{path:path}", Endpoint()),
 ]

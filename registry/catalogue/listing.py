@@ -26,8 +26,18 @@ SORT_KEYS = frozenset(
     ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")
 )
 _CONTROL = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir"})
-_CONSTANT = {"status": "active", "disk_format": "docker", "container_format": "docker"}
+_CONSTANT = {
+    "status": "active",
+    "disk_format": "docker",
+    "container_format": "docker",
+    "min_disk": "0",
+    "min_ram": "0",
+}
+_EMPTY = frozenset({"tag", "checksum", "os_hash_algo", "os_hash_value", "virtual_size"})
+"""What no record has."""
 _IGNORED = frozenset({"member_status"})
+_REFUSED = frozenset({"created_at", "updated_at", "size"})
+"""An answer without them would be wrong, and nobody has asked for them yet."""
 _BOOLEAN = {"true": True, "1": True, "false": False, "0": False}
 _ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,"]+)')
 _PROPERTY = re.compile(r"[A-Za-z0-9_.:-]{1,255}", re.ASCII)
@@ -61,8 +71,10 @@ def read(parameters: QueryParams) -> Query:
     for name, value in parameters.multi_items():
         if name in _CONTROL or name in _IGNORED or name in {"protected", "size_min", "size_max"}:
             continue
-        if name == "tag":
-            nothing = True  # records have none
+        if name in _REFUSED:
+            raise Unsupported(f"images cannot be filtered by {name}; sort by it")
+        if name in _EMPTY:
+            nothing = True
         elif name in _CONSTANT:
             nothing = nothing or _CONSTANT[name] not in _alternatives(value)
         elif name == "os_hidden":
@@ -121,7 +133,7 @@ async def _in_time(
     after = query.marker
     while True:
         batch, more = await _batch(storage, caller, query, after)
-        found += [record for record in batch if _fits(caller, query, record)]
+        found += [record for record in batch if await _fits(storage, caller, query, record)]
         if len(found) > query.limit or not more:
             return found[: query.limit], len(found) > query.limit
         after = batch[-1].id
@@ -133,7 +145,7 @@ async def _every(storage: Storage, caller: Caller, query: Query) -> list[ImageRe
     more = True
     while more:
         batch, more = await _batch(storage, caller, query, after)
-        found += [record for record in batch if _fits(caller, query, record)]
+        found += [record for record in batch if await _fits(storage, caller, query, record)]
         if len(found) > SORTED_LIMIT:
             raise Unsupported(f"more than {SORTED_LIMIT} images: sort by created_at, or filter")
         after = batch[-1].id if batch else None
@@ -172,19 +184,19 @@ async def _named(storage: Storage, caller: Caller, query: Query) -> list[ImageRe
             continue
         shown = answers.image(record)
         others = {"os_hidden": ("false",), **query.filters}
-        if _fits(caller, query, record) and all(
-            _text(shown.get(name)) in values for name, values in others.items()
+        if all(_text(shown.get(name)) in values for name, values in others.items()) and await _fits(
+            storage, caller, query, record
         ):
             found.append(record)
     return found
 
 
-def _fits(caller: Caller, query: Query, record: ImageRecord) -> bool:
+async def _fits(storage: Storage, caller: Caller, query: Query, record: ImageRecord) -> bool:
     return (
-        sharing.is_listed(caller, record)
-        and query.protected in {None, record.protected}
+        query.protected in {None, record.protected}
         and (query.size_min is None or record.size >= query.size_min)
         and (query.size_max is None or record.size <= query.size_max)
+        and await sharing.is_listed(storage, caller, record)
     )
 
 

@@ -1,5 +1,6 @@
 """Members of an image: the projects that it is shared with (Image API v2, "Sharing")."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -11,8 +12,8 @@ from registry.catalogue.answers import Call
 from registry.oci.errors import Unsupported
 from registry.storage.records import ImageRecord
 
-NAME_LIMIT = 255
-"""Characters of a project's id (Glance: the column's width)."""
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
+"""A project's id, as it can stand in a path (Glance: at most the column's width)."""
 
 
 async def list_members(call: Call) -> Response:
@@ -34,8 +35,11 @@ async def post_member(call: Call) -> Response:
     """POST /v2/images/{id}/members: {"member": project}"""
     record = await _find(call)
     project = _text(await call.json(), "member")
-    if not 0 < len(project) <= NAME_LIMIT:
-        raise Unsupported(f"a project's id has 1 to {NAME_LIMIT} characters")
+    if not _PROJECT.fullmatch(project):
+        raise Unsupported(
+            "a project's id has 1 to 255 characters: letters, digits, '.', '_' and '-', "
+            "and begins with a letter or a digit"
+        )
     added = await sharing.add_member(call.storage, call.caller, record, project)
     if added is None:
         return answers.fault(HTTPStatus.CONFLICT, f"the image is shared with {project} already")
