@@ -28,6 +28,8 @@ def main() -> int:
     except CloudError as error:
         sys.stderr.write(f"cloud: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def parser() -> argparse.ArgumentParser:

@@ -92,10 +92,6 @@ class Processes:
         running = Running(**document)
         return running if running.alive else None
 
-    def names(self) -> list[str]:
-        """Answer which services run."""
-        return sorted(file.stem for file in self._run.glob("*.json") if self.find(file.stem))
-
     def start(self, service: Service) -> None:
         """Start it, unless just this one runs; one with another configuration is ended first."""
         running = self.find(service.name)
@@ -113,11 +109,14 @@ class Processes:
                 cwd=self._run,
                 start_new_session=True,
             )
-        start = began(process.pid)
-        document = {"pid": process.pid, "began": start, "fingerprint": service.fingerprint}
+        document = {
+            "pid": process.pid,
+            "began": began(process.pid) or "it ended at once",
+            "fingerprint": service.fingerprint,
+        }
         write_json(self._run / f"{service.name}.json", document)
 
-    def wait(self, services: Sequence[Service], seconds: float = 60) -> None:
+    def wait(self, services: Sequence[Service], seconds: float = 120) -> None:
         """Wait until all of *services* answer; raise CloudError if one ends or is too slow."""
         end = time.monotonic() + seconds
         waiting = list(services)

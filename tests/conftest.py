@@ -1,10 +1,11 @@
-"""What holds for every test: in CI a skipped one is a failed run; one PostgreSQL serves all."""
+"""What holds for every test: in CI a skip fails the run; one PostgreSQL and one cloud serve all."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
+from support.openstack import OpenStack, running_cloud
 from support.postgres import running_postgres
 
 skipped: list[str] = []
@@ -48,3 +49,14 @@ def postgres_url() -> Iterator[str]:
     """
     with running_postgres() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def openstack() -> Iterator[OpenStack]:
+    """A real Keystone, Glance and Swift, started at the first test that asks for them.
+
+    They are shared: a test makes projects, containers and records of its own, and starts again
+    what it stops.
+    """
+    with running_cloud() as cloud:
+        yield cloud
