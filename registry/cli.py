@@ -12,11 +12,11 @@ import typer
 import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from uvicorn.supervisors import Multiprocess
 
 from registry import wiring
 from registry.config import Config, ConfigError
 from registry.oci.errors import RegistryError
+from registry.workers import Workers
 
 app = typer.Typer(
     help="Berth: an OCI registry made of Keystone, Glance and Swift, or of one directory.",
@@ -84,7 +84,7 @@ def serve(
     if settings.http.workers == 1:
         uvicorn.Server(server).run(sockets=[listener])
     else:
-        Multiprocess(server, [listener]).run()
+        Workers(server, [listener]).run()
 
 
 def _bind(settings: Config) -> socket.socket:

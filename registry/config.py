@@ -79,6 +79,10 @@ class LedgerConfig:
     url: str | None = field(default=None, repr=False)
     """sqlite:///… or postgresql+psycopg://…; by default ledger.db in the storage directory."""
 
+    def __post_init__(self) -> None:
+        if self.url is not None and not self.url.startswith(("sqlite:///", "postgresql+psycopg:")):
+            raise ValueError("ledger.url must begin with sqlite:/// or postgresql+psycopg://")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthConfig:
@@ -175,13 +179,15 @@ class Config:
 
 
 Section = TypeVar("Section")
+CLIENT_VARIABLES = frozenset({"BERTH_URL", "BERTH_USER", "BERTH_PASSWORD", "BERTH_CACERT"})
+"""climg's: in one shell people set up both."""
 
 
 def _overlay(table: dict[str, Any], environment: Mapping[str, str]) -> None:
     """Write BERTH_HTTP_LISTEN=… into table["http"]["listen"], as the text that it is."""
     hints = get_type_hints(Config)
     for name, text in environment.items():
-        if not name.startswith("BERTH_"):
+        if not name.startswith("BERTH_") or name in CLIENT_VARIABLES:
             continue
         words = name.removeprefix("BERTH_").lower()
         if words in hints and not dataclasses.is_dataclass(hints[words]):

@@ -25,7 +25,7 @@ from registry.auth.open import OpenIdentity
 from registry.auth.tokens import Tokens
 from registry.catalogue import imageapi
 from registry.config import Config
-from registry.oci.errors import RegistryError
+from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.push import PushRules
 from registry.storage.filesystem import FilesystemBlobStore
 from registry.storage.flusher import Flusher
@@ -53,7 +53,12 @@ def load_config() -> Config:
 async def open_storage(config: Config) -> AsyncIterator[Storage]:
     """The stores; they are let go of at the end. Raises StorageUnavailable."""
     directory = config.storage.directory
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageUnavailable(
+            f"{error.strerror}: {directory.absolute()}; name another with storage.directory"
+        ) from error
     ledger = await SqlLedger.open(config.ledger_url)
     try:
         journal = FilesystemJournal(directory)
@@ -125,6 +130,7 @@ def application() -> Application:
             await guard.tokens.start("" if identity is None else identity.store)
         watching = asyncio.create_task(_watch(storage, guard))
         yield
+        await served.ended()
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
@@ -143,14 +149,9 @@ def application() -> Application:
         *token.routes,
         *imageapi.routes,
     ]
-    return Application(
-        storage,
-        guard,
-        settings,
-        others,
-        lifespan,
-        sys.stdout.fileno() if config.http.access_log else None,
-    )
+    access_log = sys.stdout.fileno() if config.http.access_log else None
+    served = Application(storage, guard, settings, others, lifespan, access_log)
+    return served
 
 
 def _guard(config: Config, ledger: SqlLedger) -> Guard:

@@ -1,5 +1,7 @@
 """The ASGI application: /v2/ by its own table, everything else by Starlette's router."""
 
+import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -78,6 +80,18 @@ class Application:
         self.state.body_timeout = settings.body_timeout
         self.state.push_rules = settings.push
         self._default_project = settings.default_project
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        """Set whenever the last request in flight has ended."""
+
+    async def ended(self, seconds: float = 10.0) -> None:
+        """Answer once no request is in flight, or after *seconds*.
+
+        Those that a shutdown broke off still record what they received: the stores must be there.
+        """
+        if self._in_flight:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -87,6 +101,8 @@ class Application:
         answer = _Answer(send, _request_id(scope))
         scope.setdefault("state", {})["request_id"] = answer.request_id
         path: str = scope["path"]
+        self._in_flight += 1
+        self._idle.clear()
         try:
             if path == "/v2" or path.startswith("/v2/"):
                 scope["app"] = self._starlette
@@ -94,7 +110,16 @@ class Application:
                 await response(scope, receive, answer.send)
             else:
                 await self._starlette(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            # The grace of a shutdown has ended. An answer that has begun breaks off, so that
+            # nobody takes it for whole.
+            if answer.status == 0:
+                ending = StorageUnavailable("the server ends; what was received is kept")
+                await render(ending)(scope, receive, answer.send)
         finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
             if self._access_log is not None:
                 self._write(scope, answer)
 

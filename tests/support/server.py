@@ -62,6 +62,8 @@ class Settings:
     require_references: bool = True
     """False: manifests are taken whose blobs are missing (sparse)."""
 
+    http: Mapping[str, object] = field(default_factory=dict)
+    """More keys of the table http."""
     extra: str = ""
     """More TOML, after all other tables."""
 
@@ -101,6 +103,7 @@ def berth_toml(directory: Path, address: str, settings: Settings) -> str:
         "[http]",
         f"listen = {json.dumps(address)}",
         f"workers = {settings.workers}",
+        *(f"{key} = {json.dumps(value)}" for key, value in settings.http.items()),
         "[storage]",
         f"directory = {json.dumps(str(directory / 'data'))}",
         "[push]",
@@ -144,12 +147,17 @@ FLAVOURS: Mapping[str, Flavour] = {"berth": Berth(), PEER: DockerRegistry()}
 class Server:
     """A server that runs, or ran, in *directory*."""
 
-    def __init__(self, directory: Path, settings: Settings, kind: str = KIND) -> None:
+    def __init__(
+        self, directory: Path, settings: Settings, kind: str = KIND, data: Path | None = None
+    ) -> None:
+        """*data* is another server's directory, which both then serve."""
         self.directory = directory
         self.data = directory / "data"
+        if data is not None:
+            self.data.symlink_to(data, target_is_directory=True)
         self.settings = settings
         self.address = f"127.0.0.1:{free_port()}"
-        self.url = f"http://{self.address}"
+        self.url = f"{'https' if 'tls_key' in settings.http else 'http'}://{self.address}"
         self.log = directory / "server.log"
         self._command = FLAVOURS[kind].write(directory, self.address, settings)
         self._process: Process | None = None
@@ -186,10 +194,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(settings: Settings | None = None, kind: str = KIND) -> Iterator[Server]:
+def running_server(
+    settings: Settings | None = None, kind: str = KIND, data: Path | None = None
+) -> Iterator[Server]:
     """Yield a started server; afterwards end it, and hold that it ended cleanly if it still ran."""
     with temporary_directory("server") as directory:
-        server = Server(directory, settings or Settings(), kind)
+        server = Server(directory, settings or Settings(), kind, data)
         server.start()
         try:
             yield server

@@ -98,3 +98,14 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
 def test_the_ledgers_password_is_not_printed(tmp_path: Path) -> None:
     config = load(tmp_path, "[ledger]\nurl = 'postgresql+psycopg://u:secret@h/d'")
     assert "secret" not in repr(config)
+
+
+def test_the_command_lines_variables_are_no_settings() -> None:
+    environment = dict.fromkeys(("BERTH_URL", "BERTH_USER", "BERTH_PASSWORD", "BERTH_CACERT"), "x")
+    assert Config.load(None, environment) == Config()
+
+
+@pytest.mark.parametrize("url", ["mysql://x", "sqlite://", "postgresql://x", ""])
+def test_a_ledger_lies_in_one_of_two_databases(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"ledger\.url must begin with"):
+        Config.load(None, {"BERTH_LEDGER_URL": url})
