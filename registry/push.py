@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from registry import pull
+from registry import pull, receive
 from registry.oci import chain
 from registry.oci import image as image_config
 from registry.oci import manifest as manifests
@@ -19,7 +19,7 @@ from registry.oci.errors import (
 )
 from registry.oci.manifest import Manifest
 from registry.oci.names import Reference, RepositoryName, Tag
-from registry.receive import LEASE, Receiver, while_leased
+from registry.receive import Receiver, while_leased
 from registry.storage.records import BlobRecord, ManifestPut, ManifestRecord, Upload
 from registry.storage.storage import Storage
 
@@ -90,7 +90,7 @@ async def append_chunk(
     What arrived before *body* broke off is recorded. Raises RangeInvalid, UploadBusy,
     BlobUploadUnknown: nothing was appended then.
     """
-    session = await storage.ledger.lease_upload(repository, upload, at=at, seconds=LEASE)
+    session = await storage.ledger.lease_upload(repository, upload, at=at, seconds=receive.LEASE)
     receiver = Receiver(storage, session)
     try:
         await receiver.receive(body, then_release=True)
@@ -118,7 +118,7 @@ async def finish_upload(
         if session.finished != digest:
             raise BlobUploadUnknown("the upload was finished with another digest")
         return (await storage.ledger.find_blob(repository, digest)).blob
-    session = await storage.ledger.lease_upload(repository, upload, at=at, seconds=LEASE)
+    session = await storage.ledger.lease_upload(repository, upload, at=at, seconds=receive.LEASE)
     if session.offset == 0 and size:
         try:
             stored = await while_leased(storage, session, storage.blobs.put(digest, size, body))

@@ -90,9 +90,7 @@ class Receiver:
                     raise outcome
                 piece = outcome
         finally:
-            seconds = 0 if then_release else LEASE
-            await self._record(await writer.checkpoint(), seconds)
-            self.leased = not then_release
+            await self._record(await writer.checkpoint(), 0 if then_release else LEASE)
             await writer.close()
             self._storage.hashers.keep(self.session, self._hasher)
 
@@ -128,6 +126,7 @@ class Receiver:
         if segment is not None:
             ledger = self._storage.ledger
             self.session = await ledger.record_segment(self.session, segment, seconds=seconds)
+            self.leased = seconds > 0
 
 
 async def while_leased(

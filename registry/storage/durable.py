@@ -145,7 +145,13 @@ class GrowingFile:
         """Append *buffers*, all or (for whoever reads no further than ``size``) nothing."""
         with self._lock:
             fd = self._open()
-            self.size = write_all(fd, buffers, self.size)
+            try:
+                self.size = write_all(fd, buffers, self.size)
+            except OSError:
+                # On a full disk what came in part is room that the ledger needs to say so.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(fd, self.size)
+                raise
             if self.size - self._begun >= WRITE_BACK_EVERY:
                 begin_write_back(fd, self._begun, self.size - self._begun)
                 self._begun = self.size
