@@ -70,19 +70,27 @@ def unmount_below(path: Path) -> None:
         subprocess.run([tool("umount"), point], check=False, capture_output=True)
 
 
-def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def wait_until(
+    ready: Callable[[], bool], what: str, seconds: float = 30, *, poll: float = POLL
+) -> None:
     """Look until *ready* answers true; raise NotReady after *seconds*."""
     end = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > end:
             raise NotReady(f"{what} did not come within {seconds} s")
-        time.sleep(POLL)
+        time.sleep(poll)
+
+
+def listens(address: tuple[str, int]) -> bool:
+    """Whether somebody takes connections at *address*."""
+    with socket.socket() as probe:
+        return probe.connect_ex(address) == 0
 
 
 def answers(url: str) -> bool:
     """Whether an HTTP server answers at *url*, whatever it says."""
     try:
-        httpx.get(url, timeout=5)
+        httpx.get(url, timeout=5, verify=False)  # noqa: S501 - no certificates to load
     except httpx.TransportError:
         return False
     return True

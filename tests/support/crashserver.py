@@ -1,0 +1,83 @@
+"""A server that dies at a chosen point: forked, so that one start costs no imports.
+
+Reads one JSON object a line, answers one or two: what to run, then {"pid": n} and {"status": s}.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from registry import pull, receive, wiring
+from registry.config import Config
+from registry.storage.ports import BlobStore, Journal, Ledger
+from support import planted
+from support.faultpoints import FaultPoints
+
+
+def main() -> None:
+    """Fork a child for each line; end with the input."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            carry_out(order)
+        tell({"pid": pid})
+        _, status = os.waitpid(pid, 0)
+        tell({"status": os.waitstatus_to_exitcode(status)})
+
+
+def tell(answer: dict[str, int]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def carry_out(order: dict[str, Any]) -> None:
+    """Serve or rebuild, under watch; never returns."""
+    status = 1
+    try:
+        log = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for standard in (1, 2):
+            os.dup2(log, standard)
+        os.environ[wiring.CONFIG_VARIABLE] = order["config"]
+        deadly = (order["point"], order["time"]) if order["point"] else None
+        watch(FaultPoints(Path(order["log"]), deadly))
+        planted.plant(order["planted"])
+        if order["lease"] is not None:
+            receive.LEASE = order["lease"]
+        config = wiring.load_config()
+        if order["rebuild"]:
+            asyncio.run(wiring.rebuild(config, lambda *_: None))
+        else:
+            serve(config)
+        status = 0
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def watch(points: FaultPoints) -> None:
+    """Put points around every call of a port and every commit."""
+    names = {"SqlLedger": Ledger, "FilesystemBlobStore": BlobStore, "FilesystemJournal": Journal}
+    for name, port in names.items():
+        setattr(wiring, name, points.watched(port, getattr(wiring, name)))
+    points.watch_commits()
+    pull.PROMISE = -1.0  # each look at a blob promises it anew
+
+
+def serve(config: Config) -> None:
+    """As `berth serve` with one worker."""
+    asyncio.run(wiring.prepare(config))
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(config.http.address)
+        uvicorn.Server(wiring.server_config(config)).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()
