@@ -34,7 +34,9 @@ def main() -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Answer the grammar of the command line."""
-    whole = argparse.ArgumentParser(prog="scripts/cloud", description=main.__doc__)
+    whole = argparse.ArgumentParser(
+        prog="scripts/cloud", description="A real Keystone, Glance and Swift on the loopback."
+    )
     whole.add_argument(
         "--state",
         type=Path,

@@ -79,10 +79,6 @@ class Session:
         """Make what *path* names."""
         self._ask("PUT", path, None, {})
 
-    def delete(self, path: str) -> None:
-        """Delete what *path* names."""
-        self._ask("DELETE", path, None, {})
-
     def set_headers(self, path: str, headers: Mapping[str, str]) -> None:
         """POST *headers*, as Swift wants its metadata."""
         self._ask("POST", path, None, headers)

@@ -1,9 +1,11 @@
 """scripts/cloud: Keystone, Glance and Swift as an operator sets them up for Berth."""
 
+import configparser
 import hashlib
 import hmac
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -158,6 +160,33 @@ class TestRunning:
             token = json.loads(done.stdout)
             assert token["user_id"] == openstack.users[user].id
             assert token["project_id"] == openstack.projects["east"]
+
+
+def test_the_operators_page_says_what_the_cloud_runs_with(openstack: OpenStack) -> None:
+    conf = openstack.directory / "conf"
+    page = (ROOT / "docs" / "operate-openstack.md").read_text("utf-8")
+    running = [parsed(file.read_text("utf-8")) for file in conf.glob("*.conf")]
+    settings = [
+        (section, key, value.replace("/etc/glance", str(conf)))
+        for block in re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
+        for section, values in parsed(block).items()
+        for key, value in values.items()
+    ]
+    assert len(settings) > 10
+    for section, key, value in settings:
+        assert any(section in file and file[section].get(key) == value for file in running), (
+            f"[{section}] {key} = {value} stands in no file of the cloud's"
+        )
+    policy = (conf / "glance-policy.yaml").read_text("utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert blocks
+    assert all(block in policy for block in blocks)
+
+
+def parsed(text: str) -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser(default_section="none of them")
+    parser.read_string(text)
+    return parser
 
 
 class TestWhatIsNotOurs:
