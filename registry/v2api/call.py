@@ -14,6 +14,7 @@ from registry.oci.errors import (
     RegistryError,
     RequestTimeout,
     SizeInvalid,
+    Unsupported,
 )
 from registry.oci.names import RepositoryName
 from registry.storage.storage import Storage
@@ -46,7 +47,10 @@ class Call:
     def length(self) -> int | None:
         """The body's announced length in bytes; None for a chunked one, 0 for no body at all."""
         headers = self.request.headers
-        if "transfer-encoding" in headers:
+        coding = headers.get("transfer-encoding")
+        if coding is not None:
+            if coding.lower() != "chunked":
+                raise Unsupported("of the transfer codings only chunked is understood")
             return None
         text = headers.get("content-length", "0")
         if not (text.isascii() and text.isdecimal() and len(text) < 20):
@@ -54,11 +58,11 @@ class Call:
         return int(text)
 
     def digest(self) -> Digest:
-        """The query's ``digest``; raises DigestInvalid if it is missing or misspelt."""
-        text = self.request.query_params.get("digest")
-        if text is None:
-            raise DigestInvalid("the query must name the content's digest: ?digest=sha256:…")
-        return Digest.parse(text)
+        """The query's ``digest``; raises DigestInvalid if it is missing, misspelt or ambiguous."""
+        named = set(self.request.query_params.getlist("digest"))
+        if len(named) != 1:
+            raise DigestInvalid("the query must name the content's one digest: ?digest=sha256:…")
+        return Digest.parse(named.pop())
 
     async def body(self) -> AsyncIterator[bytes]:
         """The body as it comes; raises BodyBroken or RequestTimeout where it stops coming."""

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Self
 
+from registry.oci.descriptor import OCI_MANIFEST
+from registry.oci.digest import Digest
+from support.builders import Image
+
 HOST = b"Host: 127.0.0.1\r\n"
 ERRORS = frozenset(
     (
@@ -131,6 +135,30 @@ def request(
     if body is not None:
         lines.append(b"Content-Length: %d\r\n" % len(body))
     return b"".join([*lines, b"\r\n", body or b""])
+
+
+def push_blob(address: str, name: str, content: bytes) -> str:
+    """Push in one request; answer the digest."""
+    digest = str(Digest.of(content))
+    target = f"/v2/{name}/blobs/uploads/?digest={digest}"
+    assert ask(address, request("POST", target, body=content)).status == 201
+    return digest
+
+
+def put_manifest(
+    address: str, name: str, reference: str, content: bytes, media_type: str = OCI_MANIFEST
+) -> Answer:
+    """The answer to the PUT of a manifest."""
+    target = f"/v2/{name}/manifests/{reference}"
+    kind = b"Content-Type: " + media_type.encode()
+    return ask(address, request("PUT", target, kind, body=content))
+
+
+def push_image(address: str, name: str, tag: str, image: Image) -> None:
+    """Push blobs and manifest."""
+    for blob in image.blobs:
+        push_blob(address, name, blob)
+    assert put_manifest(address, name, tag, image.manifest).status == 201
 
 
 def chunked(*chunks: bytes) -> Iterator[bytes]:
