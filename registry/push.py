@@ -1,30 +1,23 @@
 """Rules of writing (distribution-spec, "Push"): bytes first, names last."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from registry import pull, receive
-from registry.oci import chain
-from registry.oci import image as image_config
+from registry import receive
+from registry.describe import Describer
 from registry.oci import manifest as manifests
-from registry.oci.chain import Described, RecordDraft
+from registry.oci.chain import RecordDraft
 from registry.oci.digest import Digest
 from registry.oci.errors import (
     BlobUnknown,
     BlobUploadUnknown,
     DigestInvalid,
-    ManifestInvalid,
-    ManifestUnknown,
     UploadBusy,
 )
-from registry.oci.manifest import Manifest
 from registry.oci.names import Reference, RepositoryName, Tag
 from registry.receive import Receiver, while_leased
 from registry.storage.records import BlobRecord, ManifestPut, ManifestRecord, Upload
 from registry.storage.storage import Storage
-
-DEPTH = 4
-"""Indexes within indexes whose images get records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +186,11 @@ async def put_manifest(
         artifact_type=manifest.artifact_type,
         annotations=manifest.annotations,
     )
-    drafts = await _records(storage, repository, tags, record, manifest) if tags else ()
+    drafts: tuple[RecordDraft, ...] = ()
+    if tags:
+        trusting = rules.require_references  # then the ledger refuses a config that is not ours
+        describer = Describer(storage, repository, trusting=trusting)
+        drafts = await describer.draft(tags, record, manifest)
     put = ManifestPut(
         repository=repository,
         manifest=record,
@@ -205,61 +202,3 @@ async def put_manifest(
     )
     await storage.flusher.flush(await storage.ledger.put_manifest(put))
     return record
-
-
-async def _records(
-    storage: Storage,
-    repository: RepositoryName,
-    tags: Sequence[Tag],
-    record: ManifestRecord,
-    manifest: Manifest,
-) -> tuple[RecordDraft, ...]:
-    """What the tags show as image records; a config that cannot be read only shows less."""
-    images: list[Described] = []
-    top = await _describe(storage, repository, record, manifest, None)
-    await _collect(storage, repository, manifest, images, DEPTH)
-    drafts: dict[str, RecordDraft] = {}
-    for tag in tags:
-        drafts.update((each.key, each) for each in chain.records(repository, tag, top, images))
-    return tuple(drafts.values())
-
-
-async def _collect(
-    storage: Storage,
-    repository: RepositoryName,
-    manifest: Manifest,
-    images: list[Described],
-    depth: int,
-) -> None:
-    """Add the images that an index names and that are here, nested indexes' too."""
-    seen = {each.digest for each in images}
-    for child in manifest.manifests:
-        if child.digest in seen:
-            continue
-        try:
-            found = await storage.ledger.find_manifest(repository, child.digest)
-        except ManifestUnknown:
-            continue
-        inner = manifests.parse(found.content, found.media_type)
-        if inner.manifests and depth > 0:
-            await _collect(storage, repository, inner, images, depth - 1)
-        elif inner.config is not None:
-            images.append(await _describe(storage, repository, found, inner, child.platform))
-
-
-async def _describe(
-    storage: Storage,
-    repository: RepositoryName,
-    record: ManifestRecord,
-    manifest: Manifest,
-    platform: Mapping[str, str] | None,
-) -> Described:
-    config = None
-    if manifest.config is not None:
-        try:
-            link = await storage.ledger.find_blob(repository, manifest.config.digest)
-            content = await pull.read_small(storage, link.blob)
-            config = None if content is None else image_config.parse(content)
-        except (BlobUnknown, ManifestInvalid):
-            config = None
-    return Described(record.digest, len(record.content), manifest, config, platform)

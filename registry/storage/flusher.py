@@ -16,7 +16,7 @@ PAGE: Final = 1000
 class Outbox(Protocol):
     """What a flusher needs of a ledger."""
 
-    async def pending_lines(self) -> list[JournalLine]:
+    async def pending_lines(self, after: Mapping[str, int] | None = None) -> list[JournalLine]:
         """As in Ledger."""
         ...
 
@@ -105,18 +105,16 @@ class Flusher:
 
     async def _append_pending(self) -> None:
         while True:
-            lines = await self._ledger.pending_lines()
-            fresh = [line for line in lines if not self._holds(line.position)]
-            if fresh:
-                await self._journal.append(fresh)
-                for line in fresh:
+            lines = await self._ledger.pending_lines(self._heads)
+            if lines:
+                await self._journal.append(lines)
+                for line in lines:
                     self._heads[line.position.project] = line.position.sequence
-                self._unsettled += len(fresh)
+                self._unsettled += len(lines)
                 if self._unsettled >= self._settle_at:
                     self._enough.set()
             if len(lines) < PAGE:
                 return
-            await self._settle()  # else the next page would be this one again
 
     async def _settle_later(self) -> None:
         try:

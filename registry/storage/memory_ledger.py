@@ -268,8 +268,11 @@ class MemoryLedger:
 
     # -- journal and identity -------------------------------------------------------------------
 
-    async def pending_lines(self, project: str | None = None) -> list[JournalLine]:
-        found = (place for place in sorted(self._pending) if project in {None, place.project})
+    async def pending_lines(self, after: Mapping[str, int] | None = None) -> list[JournalLine]:
+        heads = after or {}
+        found = (
+            place for place in sorted(self._pending) if place.sequence > heads.get(place.project, 0)
+        )
         return [JournalLine(place, self._pending[place]) for place in islice(found, LINES)]
 
     async def settle(self, heads: Mapping[str, int]) -> None:

@@ -302,8 +302,11 @@ class Ledger(Protocol):
 
     # -- journal and identity -------------------------------------------------------------------
 
-    async def pending_lines(self, project: str | None = None) -> list[JournalLine]:
-        """Lines not yet settled, of each project in order; 1,000 at most a call."""
+    async def pending_lines(self, after: Mapping[str, int] | None = None) -> list[JournalLine]:
+        """Lines not yet settled, of each project in order; 1,000 at most a call.
+
+        Left out are those up to *after*'s sequence of their project.
+        """
         ...
 
     async def settle(self, heads: Mapping[str, int]) -> None:

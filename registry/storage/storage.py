@@ -2,11 +2,14 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from registry.oci.digest import Hasher
+from registry.oci.digest import Digest, Hasher
+from registry.oci.image import ImageConfig
 from registry.storage.ports import BlobStore, Journal, Ledger
 from registry.storage.records import Position, Upload
+
+Value = TypeVar("Value")
 
 
 class Flush(Protocol):
@@ -51,6 +54,27 @@ class Hashers:
                 self._kept.popitem(last=False)
 
 
+class Remembered(Generic[Value]):
+    """What was made of content lately, by its digest; content never changes, so neither does it."""
+
+    def __init__(self, limit: int = 256) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[Digest, Value] = OrderedDict()
+
+    def get(self, digest: Digest) -> Value | None:
+        """What was made of it, if that is remembered."""
+        found = self._kept.get(digest)
+        if found is not None:
+            self._kept.move_to_end(digest)
+        return found
+
+    def keep(self, digest: Digest, value: Value) -> None:
+        """Remember *value*."""
+        self._kept[digest] = value
+        if len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+
+
 @dataclass(slots=True)
 class Storage:
     """Bytes, lines and names, and whether they belong together."""
@@ -60,5 +84,7 @@ class Storage:
     ledger: Ledger
     flusher: Flush
     hashers: Hashers = field(default_factory=Hashers)
+    configs: Remembered[ImageConfig] = field(default_factory=Remembered)
+    """Bytes, never rights: who may read them is asked each time."""
     disagreement: str | None = None
     """Why ledger and store do not fit together; while it is set nothing is changed or denied."""

@@ -77,7 +77,9 @@ class LedgerJournalContract:
             *(Position("hats", n) for n in (1, 2)),
             *(Position("shoes", n) for n in (1, 2, 3)),
         ]
-        assert await ledger.pending_lines("hats") == lines[:2]
+        assert await ledger.pending_lines({"shoes": 9}) == lines[:2]
+        assert await ledger.pending_lines({"hats": 1, "shoes": 2}) == [lines[1], lines[-1]]
+        assert await ledger.pending_lines({"hats": 2, "shoes": 3, "gloves": 1}) == []
         assert await ledger.heads() == {"hats": 2, "shoes": 3}
 
     async def test_a_settled_line_is_pending_no_more(self, ledger: Ledger) -> None:
@@ -126,7 +128,8 @@ class LedgerJournalContract:
     async def test_a_gap_in_the_lines_is_refused_whole(self, ledger: Ledger) -> None:
         source = MemoryLedger()
         await change_everything(source)
-        lines = await source.pending_lines("shoes")
+        lines = await source.pending_lines({"hats": 99})
+        assert {line.position.project for line in lines} == {"shoes"}
         with pytest.raises(StorageUnavailable):
             await ledger.replay([lines[0], lines[2]])
         assert await ledger.heads() == {}

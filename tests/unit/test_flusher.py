@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import pytest
 
@@ -30,9 +31,15 @@ class Outbox:
             self.pending.append(JournalLine(position, b"{}"))
         return self.pending[-1].position
 
-    async def pending_lines(self) -> list[JournalLine]:
+    async def pending_lines(self, after: Mapping[str, int] | None = None) -> list[JournalLine]:
         await asyncio.sleep(0)
-        return self.pending[:PAGE]
+        heads = after or {}
+        fresh = (
+            line
+            for line in self.pending
+            if line.position.sequence > heads.get(line.position.project, 0)
+        )
+        return list(islice(fresh, PAGE))
 
     async def settle(self, heads: Mapping[str, int]) -> None:
         if self.failing is not None:

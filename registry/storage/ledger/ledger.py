@@ -225,8 +225,8 @@ class SqlLedger:
 
     # -- journal and identity -------------------------------------------------------------------
 
-    async def pending_lines(self, project: str | None = None) -> list[JournalLine]:
-        return await self._database.read(lambda c: writes.pending_lines(c, project))
+    async def pending_lines(self, after: Mapping[str, int] | None = None) -> list[JournalLine]:
+        return await self._database.read(lambda c: writes.pending_lines(c, after or {}))
 
     async def settle(self, heads: Mapping[str, int]) -> None:
         await self._database.write(lambda c: writes.settle(c, heads), durable=False)

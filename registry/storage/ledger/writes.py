@@ -8,9 +8,9 @@ from sqlalchemy import (
     BindParameter,
     ClauseElement,
     Connection,
-    Row,
     bindparam,
     delete,
+    func,
     literal,
     select,
 )
@@ -74,8 +74,21 @@ _DRAW = Prepared(_draw, columns_of(project))
 _HOLD = Prepared(_hold, columns_of(project))
 _REACH = upsert(project, "sequence")
 _ADD_LINE = Prepared(lambda dialect: insert_into(dialect, journal), columns_of(journal))
+_ENDS = Prepared(
+    lambda _: (
+        select(journal.c.project_id, func.max(journal.c.sequence).label("last"))
+        .group_by(journal.c.project_id)
+        .order_by(journal.c.project_id)
+    )
+)
 _LINES = Prepared(
-    lambda _: select(journal).order_by(journal.c.project_id, journal.c.sequence).limit(LINES)
+    lambda _: (
+        select(journal.c.sequence, journal.c.content)
+        .where(journal.c.project_id == bindparam("name"))
+        .where(journal.c.sequence > bindparam("reached"))
+        .order_by(journal.c.sequence)
+        .limit(bindparam("room"))
+    )
 )
 _LINKED = PreparedList(
     lambda digests: (
@@ -227,18 +240,15 @@ def write_line(connection: Connection, change: Change) -> Position:
     return Position(name, sequence)
 
 
-def pending_lines(connection: Connection, wanted: str | None) -> list[JournalLine]:
+def pending_lines(connection: Connection, after: Mapping[str, int]) -> list[JournalLine]:
     """As in Ledger.pending_lines."""
-    if wanted is None:
-        rows: Iterable[Row[Any]] = _LINES(connection)
-    else:
-        rows = connection.execute(
-            select(journal)
-            .where(journal.c.project_id == wanted)
-            .order_by(journal.c.sequence)
-            .limit(LINES)
-        )
-    return [JournalLine(Position(row.project_id, row.sequence), bytes(row.content)) for row in rows]
+    found: list[JournalLine] = []
+    for end in _ENDS(connection).all():
+        name, reached = end.project_id, after.get(end.project_id, 0)
+        if end.last > reached and len(found) < LINES:
+            rows = _LINES(connection, name=name, reached=reached, room=LINES - len(found))
+            found += [JournalLine(Position(name, row.sequence), bytes(row.content)) for row in rows]
+    return found
 
 
 def settle(connection: Connection, heads: Mapping[str, int]) -> None:
