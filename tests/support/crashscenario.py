@@ -281,7 +281,8 @@ class Story:
 def observed(http: httpx.Client, path: str, like: Expected) -> Expected:
     """What a GET answers, as far as *like* looks."""
     answer = http.get(path)
-    assert answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR, f"{path}: {answer.text}"
+    served = answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR
+    assert served, f"{path} is half there: {answer.text}"
     return answer.status_code, None if like[1] is None else answer.content
 
 
