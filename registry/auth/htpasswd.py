@@ -13,8 +13,9 @@ from weakref import WeakValueDictionary
 
 import bcrypt
 
+from registry.auth.guesses import Guesses
 from registry.auth.ports import Principal
-from registry.oci.errors import StorageUnavailable, TooManyRequests, Unauthorized
+from registry.oci.errors import StorageUnavailable, Unauthorized
 
 _BCRYPT = re.compile(  # the cost from 4 to 31; a salt's last character has two bits
     rb"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}"
@@ -25,11 +26,6 @@ _WRONG = "wrong user name or password"
 REMEMBERED_SECONDS = 60.0
 """For which a password that was right needs no second look."""
 REMEMBERED = 1024
-FREE_FAILURES = 5
-"""Wrong passwords for one user before he is slowed down."""
-SLOWEST = 30.0
-"""Seconds at most that a user whose password is being guessed must wait between tries."""
-FORGET_FAILURES = 900.0
 PASSWORD_BYTES = 72
 """What bcrypt reads."""
 
@@ -53,7 +49,7 @@ class HtpasswdIdentity:
                 self._roles.setdefault(user, {})[project] = frozenset({role})
         self._pepper = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, float] = OrderedDict()
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._guesses = Guesses()
         self._stamp: tuple[int, int, int] | None = None
         self._hashes: dict[str, bytes] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -75,12 +71,12 @@ class HtpasswdIdentity:
             if self._is_right(mark):
                 return self._principal(username)
             now = self._clock()
-            self._slow_down(username, now)
+            self._guesses.slow_down(username, now)
             matches = await asyncio.to_thread(_check, given, hashed or self._stand_in(username))
             if hashed is None or not matches:
-                self._fail(username, now)
+                self._guesses.count(username, now)
                 raise Unauthorized(_WRONG)
-            self._failures.pop(username, None)
+            self._guesses.forget(username)
             self._right[mark] = now + REMEMBERED_SECONDS
             if len(self._right) > REMEMBERED:
                 self._right.popitem(last=False)
@@ -108,24 +104,6 @@ class HtpasswdIdentity:
             return self._nobody
         drawn = hmac.digest(self._pepper, stranger.encode(), "sha256")
         return costs[int.from_bytes(drawn) % len(costs)] + b"." * 31
-
-    def _slow_down(self, user: str, now: float) -> None:
-        """Refuse a try that comes too soon after too many wrong ones."""
-        count, last = self._failures.get(user, (0, now))
-        if count < FREE_FAILURES or now - last > FORGET_FAILURES:
-            return
-        wait = last + min(SLOWEST, 2.0 ** min(count - FREE_FAILURES, 10)) - now
-        if wait > 0:
-            raise TooManyRequests(
-                "too many wrong passwords for this user",
-                headers={"Retry-After": str(int(wait) + 1)},
-            )
-
-    def _fail(self, user: str, now: float) -> None:
-        count, last = self._failures.pop(user, (0, now))
-        self._failures[user] = (1 if now - last > FORGET_FAILURES else count + 1, now)
-        if len(self._failures) > REMEMBERED:
-            self._failures.popitem(last=False)
 
     def _refresh(self) -> None:
         try:

@@ -8,8 +8,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from registry.auth import htpasswd
-from registry.auth.htpasswd import FORGET_FAILURES, FREE_FAILURES, SLOWEST, HtpasswdIdentity
+from registry.auth import guesses, htpasswd
+from registry.auth.guesses import FORGET_FAILURES, FREE_FAILURES, SLOWEST
+from registry.auth.htpasswd import HtpasswdIdentity
 from registry.auth.policy import may
 from registry.auth.ports import Action
 from registry.oci.errors import StorageUnavailable, TooManyRequests, Unauthorized
@@ -158,7 +159,8 @@ async def test_who_asks_many_times_at_once_is_looked_at_once(
 async def test_what_is_remembered_is_bounded(
     identity: HtpasswdIdentity, monkeypatch: pytest.MonkeyPatch, checks: Checks
 ) -> None:
-    monkeypatch.setattr(htpasswd, "REMEMBERED", 1)
+    for module in (htpasswd, guesses):
+        monkeypatch.setattr(module, "REMEMBERED", 1)
     for user in ("alice", "root", "alice"):
         await identity.authenticate(user, "right")
     assert len(checks.made) == 3
@@ -261,7 +263,7 @@ async def test_guessing_is_slowed_down_more_and_more(
 
 
 async def test_guessing_for_days_waits_no_longer(identity: HtpasswdIdentity, clock: Clock) -> None:
-    identity._failures["alice"] = (100_000, clock.now)
+    identity._guesses._failures["alice"] = (100_000, clock.now)
     with pytest.raises(TooManyRequests):
         await identity.authenticate("alice", "right")
     clock.now += SLOWEST
