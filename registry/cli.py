@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from registry import wiring
+from registry import metrics, wiring
 from registry.config import Config, ConfigError
 from registry.oci.errors import RegistryError
 from registry.workers import Workers
@@ -84,7 +85,9 @@ def serve(
     if settings.http.workers == 1:
         uvicorn.Server(server).run(sockets=[listener])
     else:
-        Workers(server, [listener]).run()
+        with tempfile.TemporaryDirectory(prefix="berth-metrics-") as figures:
+            os.environ[metrics.DIRECTORY_VARIABLE] = figures
+            Workers(server, [listener]).run()
 
 
 def _bind(settings: Config) -> socket.socket:

@@ -36,6 +36,8 @@ class HttpConfig:
     """Seconds that requests in flight are given when the server is told to stop."""
     access_log: bool = True
     """One line of JSON for each request, on standard output."""
+    metrics_from: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    """Addresses and networks that may read /metrics."""
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -44,6 +46,11 @@ class HttpConfig:
             raise ValueError("http.tls_certificate and http.tls_key go together: give both")
         if self.body_timeout <= 0:
             raise ValueError("http.body_timeout must be more than 0 seconds")
+        for network in self.metrics_from:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"http.metrics_from: {error}") from error
         _ = self.address
 
     @property

@@ -3,28 +3,24 @@
 import asyncio
 import contextlib
 import itertools
-import json
 import logging
 import os
 import ssl
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
-from registry import agreement
+from registry import agreement, metrics
 from registry.auth.htpasswd import HtpasswdIdentity
 from registry.auth.open import OpenIdentity
 from registry.auth.tokens import Tokens
 from registry.catalogue import imageapi
 from registry.config import Config
+from registry.logs import log_as_json
 from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.push import PushRules
 from registry.storage.filesystem import FilesystemBlobStore
@@ -32,7 +28,7 @@ from registry.storage.flusher import Flusher
 from registry.storage.journal_file import FilesystemJournal
 from registry.storage.ledger import SqlLedger
 from registry.storage.storage import Storage
-from registry.v2api import token
+from registry.v2api import health, token
 from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard
 from registry.v2api.protocol import BoundedHttpProtocol
@@ -115,11 +111,12 @@ def server_config(config: Config) -> uvicorn.Config:
 def application() -> Application:
     """What every worker process serves."""
     config = load_config()
-    _log_as_json()
+    log_as_json()
     directory = config.storage.directory
     ledger = SqlLedger(config.ledger_url)
     journal = FilesystemJournal(directory)
-    storage = Storage(FilesystemBlobStore(directory), journal, ledger, Flusher(ledger, journal))
+    flusher = Flusher(ledger, journal, count=metrics.count_flush)
+    storage = Storage(FilesystemBlobStore(directory), journal, ledger, flusher)
     guard = _guard(config, ledger)
 
     @asynccontextmanager
@@ -141,11 +138,11 @@ def application() -> Application:
         default_project=config.default_project,
         manifest_limit=config.push.manifest_limit,
         body_timeout=config.http.body_timeout,
+        metrics_from=health.parse_networks(config.http.metrics_from),
         push=PushRules(require_references=config.push.require_references),
     )
     others = [
-        Route("/healthz", _alive, methods=["GET"]),
-        Route("/readyz", _ready, methods=["GET"]),
+        *health.routes,
         *token.routes,
         *imageapi.routes,
     ]
@@ -180,39 +177,3 @@ async def _watch(storage: Storage, guard: Guard) -> None:
                 await guard.tokens.rotate()
         except RegistryError as error:
             _log.warning("not now: %s", error)
-
-
-async def _alive(_: Request) -> Response:
-    return PlainTextResponse("OK\n")
-
-
-async def _ready(request: Request) -> Response:
-    storage: Storage = request.app.state.storage
-    try:
-        await storage.ledger.identity()
-    except RegistryError as error:
-        return PlainTextResponse(f"{error}\n", 503)
-    if storage.disagreement is not None:
-        return PlainTextResponse(f"{storage.disagreement}\n", 503)
-    return PlainTextResponse("OK\n")
-
-
-class _JsonLines(logging.Formatter):
-    """A log record as one line of JSON; a traceback stays inside its line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
-
-
-def _log_as_json() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from registry.oci.errors import RegistryError, StorageUnavailable
@@ -39,11 +40,14 @@ class Flusher:
         *,
         settle_after: float = 1.0,
         settle_at: int = 64,
+        count: Callable[[float, int], None] | None = None,
     ) -> None:
+        """*count* is told how long each append took, and how many lines it was."""
         self._ledger = ledger
         self._journal = journal
         self._settle_after = settle_after
         self._settle_at = settle_at
+        self._count = count
         self._heads: dict[str, int] = {}
         """What is known to lie in the journal."""
         self._unsettled = 0
@@ -107,7 +111,10 @@ class Flusher:
         while True:
             lines = await self._ledger.pending_lines(self._heads)
             if lines:
+                began = time.monotonic()
                 await self._journal.append(lines)
+                if self._count is not None:
+                    self._count(time.monotonic() - began, len(lines))
                 for line in lines:
                     self._heads[line.position.project] = line.position.sequence
                 self._unsettled += len(lines)

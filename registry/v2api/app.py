@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan, Message, Receive, Scope, Send
 
+from registry import metrics
 from registry.oci.errors import (
     BlobUnknown,
     BlobUploadUnknown,
@@ -35,9 +36,11 @@ from registry.v2api import routes
 from registry.v2api.call import Call
 from registry.v2api.errors import render
 from registry.v2api.guard import Guard
+from registry.v2api.health import Network
 
 _log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"req-[0-9a-f-]{36}", re.ASCII)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _NOWHERE = RepositoryName("", "")
 
 
@@ -49,6 +52,8 @@ class Settings:
     manifest_limit: int = 4 * 1024 * 1024
     body_timeout: float = 60.0
     """Seconds in which some byte of a body must come."""
+    metrics_from: tuple[Network, ...] = ()
+    """Who may read /metrics."""
     push: PushRules = field(default_factory=PushRules)
 
 
@@ -80,6 +85,7 @@ class Application:
         self.state.manifest_limit = settings.manifest_limit
         self.state.body_timeout = settings.body_timeout
         self.state.push_rules = settings.push
+        self.state.metrics_from = settings.metrics_from
         self._default_project = settings.default_project
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -107,7 +113,7 @@ class Application:
         try:
             if path == "/v2" or path.startswith("/v2/"):
                 scope["app"] = self._starlette
-                response = await self._answer(Request(scope, receive))
+                response = await self._answer(Request(scope, receive), answer)
                 await response(scope, receive, answer.send)
             else:
                 await self._starlette(scope, receive, answer.send)
@@ -121,12 +127,16 @@ class Application:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
+            seconds = time.monotonic() - answer.began
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            metrics.count_request(answer.resource, method, answer.status, seconds, answer.sent)
             if self._access_log is not None:
-                self._write(scope, answer)
+                self._write(scope, answer, seconds)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, answer: "_Answer") -> Response:
         try:
             found = routes.match(request.scope["path"])
+            answer.resource = found.resource
             route = routes.choose(found, request.method)
             return await self._carry_out(request, found, route)
         except (BlobUnknown, ManifestUnknown, NameUnknown, BlobUploadUnknown) as error:
@@ -166,7 +176,7 @@ class Application:
         )
         return await route.handler(call)
 
-    def _write(self, scope: Scope, answer: "_Answer") -> None:
+    def _write(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
         """One line of the access log; never a query string, which may hold a capability."""
         client = scope.get("client")
         line = (
@@ -174,7 +184,7 @@ class Application:
             f'"request_id":"{answer.request_id}","client":"{client[0] if client else ""}",'
             f'"method":{_quoted(scope["method"])},"path":{_quoted(scope["path"])},'
             f'"status":{answer.status},"bytes":{answer.sent},'
-            f'"seconds":{time.monotonic() - answer.began:.6f}}}\n'
+            f'"seconds":{seconds:.6f}}}\n'
         )
         assert self._access_log is not None
         try:
@@ -186,12 +196,13 @@ class Application:
 class _Answer:
     """Watches an answer go out: gives it its request id, counts what it sends."""
 
-    __slots__ = ("_header", "_send", "began", "request_id", "sent", "status")
+    __slots__ = ("_header", "_send", "began", "request_id", "resource", "sent", "status")
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
         self.request_id = request_id
         self._header = (b"x-openstack-request-id", request_id.encode())
+        self.resource = "other"
         self.status = 0
         self.sent = 0
         self.began = time.monotonic()

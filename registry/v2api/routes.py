@@ -28,6 +28,8 @@ class Route:
 class Match:
     """A path, taken apart: the resource's kind, the repository's name, what stands behind it."""
 
+    resource: str
+    """Its kind, for the metrics."""
     methods: Mapping[str, Route]
     name: str = ""
     reference: str = ""
@@ -69,25 +71,29 @@ def match(path: str) -> Match:
     """
     rest = path.removeprefix("/v2").removeprefix("/")
     if not rest:
-        return Match(BASE)
+        return Match("base", BASE)
     if rest == "_catalog":
-        return Match(CATALOGUE)
+        return Match("catalogue", CATALOGUE)
     head, _, last = rest.rpartition("/")
     if head.endswith("/blobs/uploads"):
         name = head.removesuffix("/blobs/uploads")
-        return Match(UPLOAD, name, last, upload=True) if last else Match(UPLOADS, name)
+        return (
+            Match("upload", UPLOAD, name, last, upload=True)
+            if last
+            else Match("uploads", UPLOADS, name)
+        )
     if last == "uploads" and head.endswith("/blobs"):
-        return Match(UPLOADS, head.removesuffix("/blobs"))
+        return Match("uploads", UPLOADS, head.removesuffix("/blobs"))
     name, _, kind = head.rpartition("/")
     if name and last:
         if kind == "blobs":
-            return Match(BLOB, name, last)
+            return Match("blob", BLOB, name, last)
         if kind == "manifests":
-            return Match(MANIFEST, name, last)
+            return Match("manifest", MANIFEST, name, last)
         if kind == "referrers":
-            return Match(REFERRERS, name, last)
+            return Match("referrers", REFERRERS, name, last)
         if kind == "tags" and last == "list":
-            return Match(TAGS, name)
+            return Match("tags", TAGS, name)
     raise RouteUnknown("see the distribution-spec's table of endpoints")
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from registry.oci.digest import Digest
 from support.certificates import Certificate, make_certificate
@@ -281,6 +282,48 @@ def test_the_access_log_is_lines_of_json_without_secrets() -> None:
             assert word not in text
 
 
+# -- the figures -----------------------------------------------------------------------------
+
+
+def figures(server: Server) -> dict[str, float]:
+    answer = httpx.get(f"{server.url}/metrics")
+    assert answer.status_code == httpx.codes.OK, answer.text
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    families = text_string_to_metric_families(answer.text)
+    return {
+        " ".join(
+            [sample.name, *(value for _, value in sorted(sample.labels.items()))]
+        ): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_figures_are_of_all_workers_together(workers: int) -> None:
+    count = 20
+    with running_server(Settings(workers=workers)) as server:
+        with httpx.Client(base_url=server.url) as http:
+            assert http.put(closing(begin(http)), content=CONTENT).status_code == 201
+        for _ in range(count):  # each over a connection of its own, so that all workers are met
+            assert len(httpx.get(f"{server.url}/v2/{APP}/blobs/{DIGEST}").content) == len(CONTENT)
+            assert httpx.get(f"{server.url}/v2/{APP}/manifests/no").status_code == 404
+        told = figures(server)
+        assert told["berth_requests_total GET blob 200"] == count
+        assert told["berth_requests_total GET manifest 404"] == count
+        assert told["berth_request_seconds_count GET blob"] == count
+        assert told["berth_sent_bytes_total blob"] == count * len(CONTENT)
+        assert told["berth_requests_total PUT upload 201"] == 1
+        assert told["berth_ready"] == 1
+        assert not any(APP in name or DIGEST in name for name in told), "names are nobody's figures"
+
+
+def test_the_figures_are_not_for_everybody() -> None:
+    with running_server(Settings(http={"metrics_from": ["192.0.2.0/24"]})) as server:
+        refused = httpx.get(f"{server.url}/metrics")
+        assert (refused.status_code, "metrics_from" in refused.text) == (403, True)
+
+
 # -- what is refused at the start -------------------------------------------------------------
 
 
@@ -305,6 +348,7 @@ def serve(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
         ("[auth]\nkind = 'htpasswd'\n", "auth.htpasswd"),
         ("[auth]\nkind = 'htpasswd'\nhtpasswd = 'missing'\n", "missing"),
         ("[ledger]\nurl = 'mysql://x'\n", "ledger.url"),
+        ("[http]\nmetrics_from = ['10.0.0.0/99']\n", "http.metrics_from"),
     ],
 )
 def test_a_setting_that_would_do_harm_is_refused_by_name(

@@ -1,0 +1,58 @@
+"""What this server counts, for Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/).
+
+Several workers count in files of one directory, which ``PROMETHEUS_MULTIPROC_DIR`` must name before
+this is imported; whichever of them is asked adds all up.
+"""
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
+_requests = Counter("berth_requests_total", "Requests answered.", ["resource", "method", "status"])
+_request_seconds = Histogram(
+    "berth_request_seconds", "Time from a request's head to its answer's end.",
+    ["resource", "method"], buckets=_SECONDS,
+)  # fmt: skip
+_sent = Counter("berth_sent_bytes_total", "Bytes of answers' bodies.", ["resource"])
+_flushes = Histogram(
+    "berth_journal_flush_seconds", "Time to bring lines into the journal, durably.",
+    buckets=_SECONDS,
+)  # fmt: skip
+_lines = Counter("berth_journal_lines_total", "Lines brought into the journal.")
+
+
+def count_request(resource: str, method: str, status: int, seconds: float, sent: int) -> None:
+    """One request was answered with *sent* bytes; *resource* and *method* are of few kinds."""
+    _requests.labels(resource, method, status).inc()
+    _request_seconds.labels(resource, method).observe(seconds)
+    _sent.labels(resource).inc(sent)
+
+
+def count_flush(seconds: float, lines: int) -> None:
+    """*lines* were brought into the journal."""
+    _flushes.observe(seconds)
+    _lines.inc(lines)
+
+
+def exposition(*, ready: bool) -> bytes:
+    """All figures as text; *ready* is whether store and ledger belong together just now."""
+    now = CollectorRegistry()
+    gauge = Gauge("berth_ready", "1 while names can be changed and denied.", registry=now)
+    gauge.set(ready)
+    if os.environ.get(DIRECTORY_VARIABLE):
+        multiprocess.MultiProcessCollector(now)  # type: ignore[no-untyped-call]
+        return generate_latest(now)
+    return generate_latest(REGISTRY) + generate_latest(now)
