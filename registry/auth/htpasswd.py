@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import bcrypt
 
 from registry.auth.guesses import Guesses
-from registry.auth.ports import Principal
+from registry.auth.ports import EVERYWHERE, Principal, Reach
 from registry.oci.errors import StorageUnavailable, Unauthorized
 
 _BCRYPT = re.compile(  # the cost from 4 to 31; a salt's last character has two bits
@@ -56,8 +56,11 @@ class HtpasswdIdentity:
         self._nobody = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(10))
         self._read_if_changed()
 
-    async def authenticate(self, username: str, password: str) -> Principal:
+    async def authenticate(
+        self, username: str, password: str, reach: Reach = EVERYWHERE
+    ) -> Principal:
         """As in Identity."""
+        del reach  # all roles are at hand
         self._refresh()
         hashed = self._hashes.get(username)
         given = password.encode()
@@ -82,8 +85,16 @@ class HtpasswdIdentity:
                 self._right.popitem(last=False)
             return self._principal(username)
 
-    async def find_principal(self, subject: str) -> Principal:
+    async def verify(
+        self, token: str, reach: Reach = EVERYWHERE, *, anew: bool = False
+    ) -> Principal:
         """As in Identity."""
+        del token, reach, anew
+        raise Unauthorized("the token is not this registry's")
+
+    async def find_principal(self, subject: str, claimed: Principal | None = None) -> Principal:
+        """As in Identity."""
+        del claimed  # the file knows better
         self._refresh()
         if subject not in self._hashes:
             raise Unauthorized("the user is not known any more")

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt.algorithms import ECAlgorithm
 
+from registry.auth.seal import Seal
 from registry.oci.errors import Unauthorized
 
 ALGORITHM = "ES256"
@@ -50,6 +51,16 @@ class Claims:
     access: Sequence[Mapping[str, Any]]
     expires_at: float
     id: str
+    principal: Mapping[str, Any] = field(default_factory=dict)
+    """What was said of the subject, where nobody can be asked later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What a refresh token says: whose it is, and the proof of it that was sealed, if any."""
+
+    subject: str
+    proof: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,8 @@ class _Key:
     private: ec.EllipticCurvePrivateKey = field(repr=False)
     secret: bytes = field(repr=False)
     """For capabilities."""
+    seal: Seal = field(repr=False)
+    """For what refresh tokens hold."""
     created_at: float
 
 
@@ -105,19 +118,44 @@ class Tokens:
                 await self._store.drop_key(key.kid)
         await self._load()
 
-    def issue(self, subject: str, access: Sequence[Mapping[str, Any]]) -> str:
-        """An access token for *subject* that is good for *access* (docker's claim of that name)."""
-        return self._sign({"aud": self._service, "access": list(access)}, subject, self.seconds)
+    def lasts(self, until: float | None) -> int:
+        """Seconds for which an access token is good now, if the credentials end at *until*."""
+        if until is None:
+            return self.seconds
+        return max(0, int(min(self.seconds, until - self._clock())))
 
-    def issue_refresh(self, subject: str) -> str:
-        """A refresh token: good for new access tokens only."""
-        return self._sign({"aud": f"{self._service}/refresh"}, subject, REFRESH_SECONDS)
+    def issue(
+        self,
+        subject: str,
+        access: Sequence[Mapping[str, Any]],
+        *,
+        until: float | None = None,
+        principal: Mapping[str, Any] | None = None,
+    ) -> str:
+        """An access token for *subject* that is good for *access* (docker's claim of that name).
+
+        It never outlives *until*, and says *principal* where there is something to be said.
+        """
+        claims: dict[str, Any] = {"aud": self._service, "access": list(access)}
+        if principal is not None:
+            claims["principal"] = principal
+        return self._sign(claims, subject, self.lasts(until))
+
+    def issue_refresh(
+        self, subject: str, *, proof: str | None = None, until: float | None = None
+    ) -> str:
+        """A refresh token: good for new access tokens only, and not after *until*."""
+        claims: dict[str, Any] = {"aud": f"{self._service}/refresh"}
+        if proof is not None:
+            claims["proof"] = self._newest().seal.close(proof, subject)
+        lasts = REFRESH_SECONDS if until is None else min(REFRESH_SECONDS, until - self._clock())
+        return self._sign(claims, subject, lasts)
 
     async def read(self, token: str, *, expired: bool = False) -> Claims:
         """Verify an access token; *expired* ones only where asked for. Raises Unauthorized."""
         claims = self._known.get(token)
         if claims is None:
-            claims = await self._verify(token, self._service)
+            claims = _read_claims(await self._verify(token, self._service))
             self._known[token] = claims
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
@@ -125,17 +163,20 @@ class Tokens:
             raise Unauthorized("the token has expired: get a new one")
         return claims
 
-    async def read_refresh(self, token: str) -> str:
-        """The subject of a refresh token that is neither expired nor revoked."""
+    async def read_refresh(self, token: str) -> Refresh:
+        """What a refresh token says that is neither expired nor revoked. Raises Unauthorized."""
         claims = await self._verify(token, f"{self._service}/refresh")
-        if claims.expires_at <= self._clock() or await self._store.is_revoked(claims.id):
+        if claims["exp"] <= self._clock() or await self._store.is_revoked(claims["jti"]):
             raise Unauthorized("the refresh token is not good any more: sign in again")
-        return claims.subject
+        if "proof" not in claims:
+            return Refresh(claims["sub"])
+        key = await self._find(jwt.get_unverified_header(token)["kid"])
+        return Refresh(claims["sub"], key.seal.open(claims["proof"], claims["sub"]))
 
     async def revoke(self, token: str) -> None:
         """Make a refresh token void. Raises Unauthorized if it is none of ours."""
         claims = await self._verify(token, f"{self._service}/refresh")
-        await self._store.revoke(claims.id, claims.expires_at)
+        await self._store.revoke(claims["jti"], claims["exp"])
 
     def is_past(self, expires_at: float) -> bool:
         """Whether that moment has come."""
@@ -186,12 +227,12 @@ class Tokens:
         }
         return jwt.encode({**claims, **standing}, key.private, ALGORITHM, {"kid": key.kid})
 
-    async def _verify(self, token: str, audience: str) -> Claims:
+    async def _verify(self, token: str, audience: str) -> dict[str, Any]:
         """Everything but the expiry, which the callers judge."""
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             key = await self._find(kid)
-            claims = jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 key.private.public_key(),
                 algorithms=[ALGORITHM],
@@ -204,12 +245,12 @@ class Tokens:
                     "require": ["exp", "nbf", "sub", "jti", "aud", "iss"],
                 },
             )
-            begins_at, expires_at = float(claims["nbf"]), float(claims["exp"])
+            begins_at, claims["exp"] = float(claims["nbf"]), float(claims["exp"])
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Unauthorized("the token is not this registry's") from error
         if begins_at > self._clock() + CLOCKS_APART:
             raise Unauthorized("the token is not good yet: look after the machines' clocks")
-        return Claims(claims["sub"], claims.get("access", []), expires_at, claims["jti"])
+        return claims
 
     async def _find(self, kid: object) -> _Key:
         if kid not in self._keys and self._clock() - self._loaded_at > 1:
@@ -229,8 +270,22 @@ class Tokens:
         self._loaded_at = self._clock()
 
 
+def _read_claims(claims: Mapping[str, Any]) -> Claims:
+    return Claims(
+        claims["sub"],
+        claims.get("access", []),
+        claims["exp"],
+        claims["jti"],
+        claims.get("principal", {}),
+    )
+
+
 def _read_key(kid: str, pem: bytes, created_at: float) -> _Key:
     private = serialization.load_pem_private_key(pem, None)
     assert isinstance(private, ec.EllipticCurvePrivateKey)
-    secret = HKDF(hashes.SHA256(), 32, None, b"berth upload capability").derive(pem)
-    return _Key(kid, private, secret, created_at)
+    secret = _derive(pem, b"berth upload capability")
+    return _Key(kid, private, secret, Seal(_derive(pem, b"berth refresh token")), created_at)
+
+
+def _derive(pem: bytes, purpose: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), 32, None, purpose).derive(pem)

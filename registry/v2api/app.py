@@ -29,7 +29,7 @@ from registry.oci.errors import (
     RegistryError,
     StorageUnavailable,
 )
-from registry.oci.names import RepositoryName, parse_repository
+from registry.oci.names import RepositoryName
 from registry.push import PushRules
 from registry.storage.storage import Storage
 from registry.v2api import routes
@@ -86,7 +86,6 @@ class Application:
         self.state.body_timeout = settings.body_timeout
         self.state.push_rules = settings.push
         self.state.metrics_from = settings.metrics_from
-        self._default_project = settings.default_project
         self._in_flight = 0
         self._idle = asyncio.Event()
         """Set whenever the last request in flight has ended."""
@@ -151,14 +150,15 @@ class Application:
     async def _carry_out(
         self, request: Request, found: routes.Match, route: routes.Route
     ) -> Response:
-        principal = await self._guard.admit(request)
+        everywhere = found.methods is routes.CATALOGUE
+        principal = await self._guard.admit(request, None if everywhere else found.name)
         repository = _NOWHERE
         if found.methods is routes.BASE:
             await self._guard.require_known(request, principal)
         elif found.methods is routes.CATALOGUE:
             await self._guard.require_catalogue(request, principal)
         else:  # whatever else there is lies in a repository, even one without a name
-            repository = parse_repository(found.name, default_project=self._default_project)
+            repository = await self._guard.find_repository(principal, found.name)
             await self._guard.authorize(
                 request,
                 principal,

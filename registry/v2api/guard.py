@@ -1,28 +1,43 @@
 """Who asks, and may they: runs before every handler."""
 
-import base64
-import binascii
-import ipaddress
+import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from starlette.requests import Request
 
-from registry.auth import challenge, policy
+from registry.auth import basic, challenge, claims, policy
 from registry.auth.challenge import CATALOGUE, Scope
-from registry.auth.ports import ANONYMOUS, Action, Identity, Principal
-from registry.auth.tokens import Claims, Tokens
-from registry.oci.errors import Denied, NameInvalid, Unauthorized
+from registry.auth.ports import (
+    ANONYMOUS,
+    EVERYWHERE,
+    NOWHERE,
+    Action,
+    Identity,
+    Principal,
+    ProjectNames,
+    Reach,
+)
+from registry.auth.tokens import Tokens
+from registry.oci.errors import (
+    Denied,
+    NameInvalid,
+    NameUnknown,
+    StorageUnavailable,
+    Unauthorized,
+)
 from registry.oci.names import RepositoryName, parse_repository
+from registry.v2api.foreign import refuse_foreign
 
-_FOREIGN = ("origin", "forwarded", "x-forwarded-")
-"""Beginnings of headers that a request from this machine does not have."""
 _RESOURCE = re.compile(
     r"/v2/(?P<name>.+)/"
     r"(?:blobs/uploads(?:/[^/]*)?|(?:blobs|manifests|referrers)/[^/]+|tags/list)",
     re.DOTALL,
 )
 """A path by which something in a repository is asked for, taken apart from its end."""
+_NO_PROJECT = ""
+"""Stands for a project that is not there: nobody has a role in it."""
 
 
 class Guard:
@@ -40,40 +55,84 @@ class Guard:
         public_projects: Iterable[str] = (),
         public_url: str | None = None,
         default_project: str = "library",
+        projects: ProjectNames | None = None,
     ) -> None:
+        """*projects* tells what names stand for; without it a project's name is its id."""
         self.identity = identity
         self.tokens = tokens
         self.service = service
         self.default_project = default_project
         self._public = frozenset(public_projects)
         self._public_url = public_url
+        self._projects = projects
 
-    async def admit(self, request: Request) -> Principal:
+    async def admit(self, request: Request, name: str | None = None) -> Principal:
         """Who asks, by Bearer token, X-Auth-Token or Basic; anonymous without any of them.
 
-        Raises Unauthorized for credentials that are wrong. An expired token gets by on an upload's
-        address alone, where ``authorize`` asks for the capability.
+        Roles that are not in the token are looked up for the repository *name* (and the source of
+        a mount): nowhere for the empty name, everywhere for None. Raises Unauthorized for
+        credentials that are wrong. An expired token gets by on an upload's address alone, where
+        ``authorize`` asks for the capability.
         """
         if self.tokens is None:
-            _refuse_foreign(request)
+            refuse_foreign(request)
             return await self.identity.authenticate("", "")
-        scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        scheme = scheme.lower()
-        if not scheme and (value := request.headers.get("x-auth-token", "")):
-            scheme = "bearer"
-        if not scheme:
+        header = request.headers.get("authorization")
+        token = request.headers.get("x-auth-token")
+        if not header and not token:
             return ANONYMOUS
+        scheme, _, value = (header or "").partition(" ")
+        scheme = scheme.lower()
         try:
             if scheme == "bearer":
-                uploading = "/blobs/uploads/" in request.scope["path"]
-                claims = await self.tokens.read(value.strip(), expired=uploading)
-                request.state.expires_at = claims.expires_at
-                return await self._bearer(claims)
+                return await self._read_token(request, value.strip())
             if scheme == "basic":
-                return await self.identity.authenticate(*read_basic(value))
+                reach = self._reach_of(request, name)
+                return await self.identity.authenticate(*basic.read(value), reach)
+            if token and not header:
+                return await self._read_any_token(request, token.strip(), name)
         except Unauthorized as error:
             raise self._unauthorized(request, (), str(error.detail), "invalid_token") from error
         raise self._unauthorized(request, (), "use Basic or Bearer credentials")
+
+    def reach(self, *names: str, everywhere: bool = False) -> Reach:
+        """The projects of the repositories *names*; what is no name is left out."""
+        projects = set()
+        for name in names:
+            try:
+                projects.add(parse_repository(name, default_project=self.default_project).project)
+            except NameInvalid:
+                continue
+        return Reach(frozenset(projects), everywhere)
+
+    async def find_repository(self, principal: Principal, text: str) -> RepositoryName:
+        """The repository *text*, its project by id; one that nobody has a role in if there is none.
+
+        So only an administrator is told that a project is unknown, and anybody else that he may
+        not: no answer tells whether it exists. Raises NameInvalid and StorageUnavailable.
+        """
+        spelt = parse_repository(text, default_project=self.default_project)
+        if self._projects is None:
+            return spelt
+        project = principal.projects.get(spelt.project)
+        if project is None:
+            try:
+                project = await self._projects.find_project(spelt.project)
+            except NameUnknown:
+                project = _NO_PROJECT
+            except StorageUnavailable:
+                if not principal.anonymous or principal.grants is not None:
+                    raise
+                project = _NO_PROJECT  # the challenge can be given all the same
+        return RepositoryName(project, spelt.path)
+
+    async def find_source(self, principal: Principal, text: str) -> RepositoryName | None:
+        """The repository *text* to mount from; None where it may not be read, or not just now."""
+        try:
+            found = await self.find_repository(principal, text)
+        except StorageUnavailable:
+            return None
+        return found if await self.may(principal, found, Action.PULL) else None
 
     async def authorize(
         self,
@@ -98,14 +157,17 @@ class Guard:
             )
         refused = [a for a in Action if a in actions and not self._allows(principal, repository, a)]
         if not refused:
+            if repository.project == _NO_PROJECT:
+                raise NameUnknown(f"there is no project {self._project_of(request)}")
             return
         if principal.anonymous:
             raise self._unauthorized(request, self._scopes(request, actions), None)
+        project = self._project_of(request)
         detail = {
             "action": refused[0],
-            "project": repository.project,
+            "project": project,
             "role": policy.NEEDED[refused[0]],
-            "advice": f"ask for the role {policy.NEEDED[refused[0]]} in {repository.project}",
+            "advice": f"ask for the role {policy.NEEDED[refused[0]]} in {project}",
         }
         if principal.grants is not None:
             # By 401 a client gets a new token, which knows roles that were given since.
@@ -129,14 +191,20 @@ class Guard:
             return True
         return self._is_public(repository, action) or policy.may(principal, repository, action)
 
-    def grant(self, principal: Principal, scope: Scope) -> frozenset[Action]:
-        """The actions of *scope* that the principal gets a token for."""
-        repository = parse_repository(scope.name, default_project=self.default_project)
-        return frozenset(
+    async def grant(self, principal: Principal, scope: Scope) -> Mapping[str, Any] | None:
+        """What of *scope* the principal gets a token for, as an entry of its claim ``access``."""
+        try:
+            repository = await self.find_repository(principal, scope.name)
+        except NameInvalid:
+            return None
+        if repository.project == _NO_PROJECT:
+            return None
+        actions = frozenset(
             action
             for action in scope.actions
             if self._is_public(repository, action) or policy.may(principal, repository, action)
         )
+        return claims.entry(scope.name, repository, actions) if actions else None
 
     def readable_projects(self, principal: Principal) -> frozenset[str] | None:
         """The projects whose repositories a catalogue shows; None: all."""
@@ -160,22 +228,40 @@ class Guard:
     def _is_public(self, repository: RepositoryName, action: Action) -> bool:
         return action is Action.PULL and repository.project in self._public
 
-    async def _bearer(self, claims: Claims) -> Principal:
-        grants: dict[RepositoryName, frozenset[Action]] = {}
-        catalogue = False
-        for entry in claims.access:
-            if entry["type"] == "registry":
-                catalogue = True
-                continue
-            name = parse_repository(entry["name"], default_project=self.default_project)
-            actions = frozenset(Action(action) for action in entry["actions"])
-            grants[name] = grants.get(name, frozenset()) | actions
-        if not claims.subject:
-            return Principal("", "anonymous", grants=grants, catalogue=False)
-        present = await self.identity.find_principal(claims.subject)
-        return Principal(
-            present.subject, present.name, present.roles, present.admin, grants, catalogue
+    async def _read_token(self, request: Request, token: str) -> Principal:
+        """Who a token of this registry's is of."""
+        assert self.tokens is not None
+        uploading = "/blobs/uploads/" in request.scope["path"]
+        said = await self.tokens.read(token, expired=uploading)
+        request.state.expires_at = said.expires_at
+        claimed = claims.read(said, self.default_project)
+        if claimed.anonymous:
+            return claimed
+        present = await self.identity.find_principal(claimed.subject, claimed)
+        return dataclasses.replace(
+            present,
+            grants=claimed.grants,
+            catalogue=claimed.catalogue,
+            projects=claimed.projects,
         )
+
+    async def _read_any_token(self, request: Request, token: str, name: str | None) -> Principal:
+        """Who a token is of: one of this registry's, or of the cloud's."""
+        try:
+            return await self._read_token(request, token)
+        except Unauthorized:
+            return await self.identity.verify(token, self._reach_of(request, name))
+
+    def _reach_of(self, request: Request, name: str | None) -> Reach:
+        if not name:
+            return EVERYWHERE if name is None else NOWHERE
+        return self.reach(name, request.query_params.get("from", ""))
+
+    def _project_of(self, request: Request) -> str:
+        """The project that *request* is about, as its client spells it."""
+        resource = _RESOURCE.fullmatch(request.scope["path"])
+        assert resource is not None  # or no route had led here
+        return parse_repository(resource["name"], default_project=self.default_project).project
 
     def _scopes(self, request: Request, actions: frozenset[Action]) -> tuple[str, ...]:
         """What a token must be for; a mount's source too, all in one value."""
@@ -204,38 +290,3 @@ class Guard:
     ) -> Unauthorized:
         written = challenge.write(self.realm(request), self.service, scopes, error)
         return Unauthorized(detail, headers={"WWW-Authenticate": written})
-
-
-def read_basic(value: str) -> tuple[str, str]:
-    """User and password of Basic credentials; raises Unauthorized where they are none."""
-    try:
-        user, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        raise Unauthorized("Basic credentials are base64 of user:password") from None
-    if not colon or not user:
-        raise Unauthorized("Basic credentials are base64 of user:password")
-    return user, password
-
-
-def _refuse_foreign(request: Request) -> None:
-    """Without sign-in, a web page or a reverse proxy must not open the store to others."""
-    host = request.headers.get("host", "")
-    bare = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    if not _is_loopback(bare.strip("[]")):
-        raise Denied(
-            f"nobody signs in here, so only this machine may ask, and the Host is {host[:100]!r}: "
-            "use 127.0.0.1, or set auth.kind"
-        )
-    for name in request.headers:
-        if name.startswith(_FOREIGN):
-            raise Denied(
-                f"nobody signs in here, so a request with the header {name} is refused: it comes "
-                "from a web page or through a proxy; set auth.kind to let others in"
-            )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -12,28 +12,31 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from registry.auth import challenge
-from registry.auth.ports import ANONYMOUS, Principal
+from registry.auth import basic, challenge, claims
+from registry.auth.ports import ANONYMOUS, Principal, Reach
 from registry.auth.tokens import Tokens
 from registry.oci.errors import (
-    NameInvalid,
     RequestTimeout,
     SizeInvalid,
     TooManyRequests,
     Unauthorized,
     Unsupported,
 )
-from registry.v2api.guard import Guard, read_basic
+from registry.v2api.guard import Guard
 
 FORM_LIMIT = 64 * 1024
 """Bytes of a form at most."""
 SCOPES = 100
 """Scopes at most in one token."""
+PROJECTS = 20
+"""Projects at most in one token: each may be a question to the service that knows."""
 
 
 async def get_token(request: Request) -> Response:
     """GET /auth/token?service=&scope=&offline_token=: with Basic credentials, or anonymous."""
     guard: Guard = request.app.state.guard
+    asked = request.query_params.getlist("scope")
+    reach = _reach(guard, asked)
     principal = ANONYMOUS
     header = request.headers.get("authorization")
     if header is not None and guard.tokens is not None:
@@ -41,11 +44,13 @@ async def get_token(request: Request) -> Response:
             scheme, _, value = header.partition(" ")
             if scheme.lower() != "basic":
                 raise Unauthorized("use Basic credentials")
-            principal = await guard.identity.authenticate(*read_basic(value))
+            principal = await guard.identity.authenticate(*basic.read(value), reach)
     elif guard.tokens is None:
         principal = await guard.admit(request)
-    offline = request.query_params.get("offline_token", "").lower() == "true"
-    return _answer(guard, principal, request.query_params.getlist("scope"), offline=offline)
+    # docker forgets the password for what it gets here: it must not end within hours.
+    lasting = principal.expires_at is None
+    offline = request.query_params.get("offline_token", "").lower() == "true" and lasting
+    return await _answer(guard, principal, asked, offline=offline)
 
 
 async def post_token(request: Request) -> Response:
@@ -54,22 +59,27 @@ async def post_token(request: Request) -> Response:
     form = await _form(request)
     grant = form.get("grant_type")
     offline = form.get("access_type") == "offline"
+    asked = [form.get("scope", "")]
+    reach = _reach(guard, asked)
     if guard.tokens is None:
         principal = await guard.admit(request)
         offline = False
     elif grant == "password":
         with _challenging():
             user, password = form.get("username", ""), form.get("password", "")
-            principal = await guard.identity.authenticate(user, password)
+            principal = await guard.identity.authenticate(user, password, reach)
     elif grant == "refresh_token":
         with _challenging():
-            subject = await guard.tokens.read_refresh(form.get("refresh_token", ""))
-            principal = await guard.identity.find_principal(subject)
+            shown = await guard.tokens.read_refresh(form.get("refresh_token", ""))
+            if shown.proof is None:
+                principal = await guard.identity.find_principal(shown.subject)
+            else:
+                principal = await guard.identity.verify(shown.proof, reach, anew=True)
         offline = False
     else:
         raise Unsupported("grant_type must be password or refresh_token")
     refresh = form.get("refresh_token") if grant == "refresh_token" else None
-    return _answer(guard, principal, [form.get("scope", "")], offline=offline, refresh=refresh)
+    return await _answer(guard, principal, asked, offline=offline, refresh=refresh)
 
 
 async def get_keys(request: Request) -> Response:
@@ -103,7 +113,18 @@ def _challenging() -> Iterator[None]:
         raise Unauthorized(error.detail, headers=headers) from error
 
 
-def _answer(
+def _reach(guard: Guard, asked: Sequence[str]) -> Reach:
+    """Where roles are needed for *asked*; raises TooManyRequests if that is too much at once."""
+    scopes, catalogue = challenge.parse_scopes(asked)
+    if len(scopes) > SCOPES:
+        raise TooManyRequests(f"at most {SCOPES} scopes in one token")
+    reach = guard.reach(*(scope.name for scope in scopes), everywhere=catalogue)
+    if len(reach.projects) > PROJECTS:
+        raise TooManyRequests(f"at most {PROJECTS} projects in one token")
+    return reach
+
+
+async def _answer(
     guard: Guard,
     principal: Principal,
     asked: Sequence[str],
@@ -113,24 +134,21 @@ def _answer(
 ) -> Response:
     """A token for what of *asked* the principal may have; the rest is left out."""
     scopes, catalogue = challenge.parse_scopes(asked)
-    if len(scopes) > SCOPES:
-        raise TooManyRequests(f"at most {SCOPES} scopes in one token")
-    access: list[Mapping[str, Any]] = []
-    for scope in scopes:
-        try:
-            granted = guard.grant(principal, scope)
-        except NameInvalid:
-            continue
-        if granted:
-            access.append({"type": "repository", "name": scope.name, "actions": sorted(granted)})
+    entries = [await guard.grant(principal, scope) for scope in scopes]
+    access: list[Mapping[str, Any]] = [each for each in entries if each is not None]
     if catalogue and not principal.anonymous:
         access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
     body: dict[str, Any] = {"token": "none", "access_token": "none", "expires_in": 3600}
     if guard.tokens is not None:
-        token = guard.tokens.issue(principal.subject, access)
-        body = {"token": token, "access_token": token, "expires_in": guard.tokens.seconds}
+        until = principal.expires_at
+        token = guard.tokens.issue(
+            principal.subject, access, until=until, principal=claims.describe(principal)
+        )
+        body = {"token": token, "access_token": token, "expires_in": guard.tokens.lasts(until)}
         if offline and not principal.anonymous:
-            refresh = guard.tokens.issue_refresh(principal.subject)
+            refresh = guard.tokens.issue_refresh(
+                principal.subject, proof=principal.proof, until=until
+            )
         if refresh is not None:
             body["refresh_token"] = refresh
     body["issued_at"] = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -8,7 +8,7 @@ from registry import push
 from registry.auth.ports import Action
 from registry.oci.digest import Digest, new_hasher
 from registry.oci.errors import RangeInvalid, Unauthorized
-from registry.oci.names import RepositoryName, parse_repository
+from registry.oci.names import RepositoryName
 from registry.storage.records import BlobRecord, Upload
 from registry.v2api import links, ranges
 from registry.v2api.call import Call
@@ -84,16 +84,14 @@ async def _find(call: Call, *, finished: bool = False) -> Upload:
 
 async def _mount(call: Call, digest: Digest, source: str | None) -> BlobRecord | None:
     """Link from *source*, or from any repository that the caller may pull (anonymous mount)."""
+    readable: list[RepositoryName] = []
     if source is not None:
-        named = parse_repository(source, default_project=call.request.app.state.default_project)
-        candidates = [named]
+        named = await call.guard.find_source(call.principal, source)
+        readable = [] if named is None else [named]
     else:
-        candidates = await call.storage.ledger.list_links(digest, limit=SOURCES)
-    readable: list[RepositoryName] = [
-        candidate
-        for candidate in candidates
-        if await call.guard.may(call.principal, candidate, Action.PULL)
-    ]
+        for candidate in await call.storage.ledger.list_links(digest, limit=SOURCES):
+            if await call.guard.may(call.principal, candidate, Action.PULL):
+                readable.append(candidate)
     return await push.mount_blob(call.storage, call.repository, readable, digest)
 
 

@@ -144,7 +144,7 @@ async def test_an_old_keys_tokens_are_good_until_they_end(
     assert (await tokens.read(new)).subject == "alice"
     clock.now += REFRESH_SECONDS - 10
     await tokens.rotate()
-    assert await tokens.read_refresh(refresh) == "alice"
+    assert (await tokens.read_refresh(refresh)).subject == "alice"
 
 
 async def test_a_key_is_dropped_once_nothing_that_it_signed_is_good(
@@ -214,7 +214,7 @@ async def test_a_refresh_token_is_good_for_a_month_and_for_nothing_else(
     with pytest.raises(Unauthorized):
         await tokens.read_refresh(tokens.issue("alice", ACCESS))
     clock.now += REFRESH_SECONDS - 1
-    assert await tokens.read_refresh(refresh) == "alice"
+    assert (await tokens.read_refresh(refresh)).subject == "alice"
     clock.now += 1
     with pytest.raises(Unauthorized, match="sign in again"):
         await tokens.read_refresh(refresh)
@@ -229,6 +229,40 @@ async def test_a_revoked_refresh_token_is_void_and_no_other_is(
     for process in (tokens, await start_tokens(keys, clock)):
         with pytest.raises(Unauthorized, match="sign in again"):
             await process.read_refresh(refresh)
-        assert await process.read_refresh(other) == "alice"
+        assert (await process.read_refresh(other)).subject == "alice"
     with pytest.raises(Unauthorized):
         await tokens.revoke(tokens.issue("alice", []))
+
+
+async def test_no_token_outlives_the_credentials(tokens: Tokens, clock: Clock) -> None:
+    until = clock.now + 100.5
+    assert (tokens.lasts(None), tokens.lasts(until), tokens.lasts(clock.now - 1)) == (300, 100, 0)
+    access = tokens.issue("alice", [], until=until)
+    refresh = tokens.issue_refresh("alice", until=until)
+    assert (await tokens.read(access)).expires_at <= until
+    clock.now += 99
+    assert (await tokens.read(access)).subject == "alice"
+    assert (await tokens.read_refresh(refresh)).subject == "alice"
+    clock.now += 1
+    with pytest.raises(Unauthorized, match="expired"):
+        await tokens.read(access)
+    with pytest.raises(Unauthorized, match="sign in again"):
+        await tokens.read_refresh(refresh)
+
+
+async def test_a_refresh_token_holds_a_proof_that_only_the_registry_reads(
+    tokens: Tokens, keys: MemoryLedger, clock: Clock
+) -> None:
+    refresh = tokens.issue_refresh("alice", proof="gAAAA-token")
+    content = urlsafe_b64decode(refresh.split(".")[1] + "==")
+    assert b"gAAAA" not in content
+    other = await start_tokens(keys, clock)
+    read = await other.read_refresh(refresh)
+    assert (read.subject, read.proof) == ("alice", "gAAAA-token")
+    assert "gAAAA" not in repr(read)
+    clock.now += ROTATE_AFTER - 10
+    late = tokens.issue_refresh("alice", proof="gAAAA-other")
+    clock.now += 11
+    await tokens.rotate()
+    assert (await tokens.read_refresh(late)).proof == "gAAAA-other"
+    assert (await tokens.read_refresh(tokens.issue_refresh("alice"))).proof is None
