@@ -2,7 +2,9 @@
 
 import io
 import logging
+import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -14,6 +16,9 @@ from climg.text import one_line
 def main() -> None:
     """Run the command line."""
     logging.getLogger().addHandler(logging.NullHandler())  # libraries' warnings are told as errors
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a locale may lack the lines of a tree
@@ -32,7 +37,11 @@ def _run() -> int:
             _tell(f"{message.rstrip('.')}; see {_command(error)} --help")
         return error.exit_code
     except typer.Abort:
-        _tell("broken off, nothing was changed")
+        _tell("broken off")
+        return 1
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more
+        _tell(f"cannot print: {error.strerror or error}")
         return 1
     return status if isinstance(status, int) else 0
 

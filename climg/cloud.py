@@ -49,10 +49,13 @@ class ImageService:
         **where: Any,
     ) -> None:
         self._session = session
+        session.session.hooks["response"].append(self._note)
         self._client = Client(session=session, **where)
         self._target = target
         self._progress = progress
         self._read = 0
+        self._status = 0
+        """Of the last answer: glanceclient has no class for some, and forgets them."""
 
     def close(self) -> None:
         """Hang up."""
@@ -108,8 +111,11 @@ class ImageService:
             )
         self._progress(self._read)
 
+    def _note(self, answer: Any, *_: Any, **__: Any) -> None:
+        self._status = answer.status_code
+
     def _told(self) -> contextlib.AbstractContextManager[None]:
-        return told(self._target)
+        return told(self._target, lambda: self._status)
 
 
 def connect(
@@ -154,12 +160,14 @@ def _in_cloud(target: Cloud, progress: Callable[[int], None]) -> ImageService:
 
 
 @contextlib.contextmanager
-def told(target: Registry | Cloud) -> Iterator[None]:
-    """Turn the libraries' exceptions into climg's own, in words."""
+def told(target: Registry | Cloud, status: Callable[[], int] = int) -> Iterator[None]:
+    """Turn the libraries' exceptions into climg's own, in words; *status* is the last answer's."""
     try:
         yield
     except exc.HTTPException as error:
-        raise _answer(target, error.code if isinstance(error.code, int) else 0, error) from error
+        raise _answer(
+            target, error.code if isinstance(error.code, int) else status(), error
+        ) from error
     except auth_errors.HttpError as error:
         raise _answer(target, error.http_status or 0, error) from error
     except auth_errors.ConnectionError as error:
@@ -168,6 +176,8 @@ def told(target: Registry | Cloud) -> Iterator[None]:
         raise Unavailable(
             f"{target.place} offers no image service: {_words(error)}; {target.advice}"
         ) from error
+    except UnicodeEncodeError as error:
+        raise WrongUsage("an argument or a variable is not UTF-8") from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise _not_understood(target) from error
     except (exc.CommunicationError, exc.InvalidEndpoint, OSError) as error:
