@@ -1,6 +1,7 @@
-"""uvicorn's HTTP protocol with bounds: on a request's head in bytes and in time.
+"""uvicorn's HTTP protocol with bounds: on what is no body, on a head's time, on what waits.
 
-uvicorn's own accepts a head of any size, and waits for its end for ever.
+uvicorn's own accepts a head and trailers of any size, waits for a head's end for ever, and keeps
+any number of requests that were sent in one go.
 """
 
 import asyncio
@@ -10,9 +11,11 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_LIMIT = 64 * 1024
-"""Bytes of request line and headers at most."""
+"""Bytes at most of request line and headers, or of trailers, or of a chunk's extensions."""
 HEAD_SECONDS = 30.0
 """From a head's first byte, or from the connection's beginning, to its end."""
+PIPELINED = 64
+"""Requests at most that wait on one connection for the answers before theirs."""
 BODY_BUFFER = 1024 * 1024
 """Bytes of a body that wait for the application: one piece of an upload."""
 
@@ -24,7 +27,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._head_bytes = 0
+        self._bare_bytes = 0
+        """Bytes that came since the last one of a body."""
         self._in_head = True
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -39,35 +43,47 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Refuse a head that is too large before the parser keeps it."""
-        if self._in_head:
-            if self._head_bytes == 0 and self._deadline is None:
-                self._arm()
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_LIMIT + len(data):
-                self._refuse(b"431 Request Header Fields Too Large", b"headers too large")
-                return
+        """Refuse what is no body and does not end, before the parser keeps it."""
+        self._bare_bytes += len(data)
+        if self._bare_bytes > HEAD_LIMIT + len(data):
+            self._refuse(b"431 Request Header Fields Too Large", b"headers too large")
+            return
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """A head begins; the application may ask whether its client is still there."""
         super().on_message_begin()
         self._in_head = True
+        if self._deadline is None:
+            self._arm()
+        self.scope["state"]["is_gone"] = self.transport.is_closing
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take no trailer for a header: it comes behind all that was checked (RFC 9110, 6.5.1)."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is whole; answer 400 and hang up if it has not one Host (RFC 9112, 3.2)."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+            raise ValueError("a request has one Host")
+        if len(self.pipeline) >= PIPELINED:
+            raise ValueError("too many requests at once")
         self._in_head = False
-        self._head_bytes = 0
+        self._bare_bytes = 0
         self._disarm()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """What comes next is another head."""
         self._in_head = True
+        self._bare_bytes = 0
         super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         """Let a whole piece gather before reading pauses: fewer wakes for each MiB."""
+        self._bare_bytes = 0
         cycle = self.cycle
         if cycle.response_complete:
             return

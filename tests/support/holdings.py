@@ -1,7 +1,9 @@
-"""All that a server keeps, to be compared: what lies in its directory and in its ledger."""
+"""All that a server keeps, to be compared: in its directory, in its ledger, in memory."""
 
 import contextlib
 import hashlib
+import os
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +26,8 @@ Lines of the journal are on their way beside the bytes, where they are looked at
 def holdings(server: Server) -> Holdings:
     """Every file but the ledger's own, by content; every row but those of upload sessions."""
     kept: Holdings = {}
-    for path in sorted(server.data.rglob("*")):
-        if path.is_file() and not path.name.startswith("ledger.db"):
+    for folder, _, names in os.walk(server.data):
+        for path in (Path(folder, name) for name in names if not name.startswith("ledger.db")):
             kept[str(path.relative_to(server.data))] = _content(path)
     engine = create_engine(_ledger_url(server))
     with engine.connect() as connection:
@@ -81,3 +83,10 @@ def unharmed(server: Server) -> Iterator[None]:
         lines = log.read().decode("utf-8", "replace")
     for wrong in ('"level": "ERROR"', "Traceback", '"status":5', '"status":0'):
         assert wrong not in lines, lines
+
+
+def memory(process: int) -> int:
+    """The bytes of memory that a process holds, by its id."""
+    status = Path(f"/proc/{process}/status").read_text("utf-8")
+    (kibibytes,) = re.findall(r"VmRSS:\s+(\d+) kB", status)
+    return int(kibibytes) << 10

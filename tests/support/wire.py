@@ -3,7 +3,6 @@
 import contextlib
 import json
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Self
 
@@ -161,8 +160,7 @@ def push_image(address: str, name: str, tag: str, image: Image) -> None:
     assert put_manifest(address, name, tag, image.manifest).status == 201
 
 
-def chunked(*chunks: bytes) -> Iterator[bytes]:
-    """*chunks* in HTTP's chunked coding, and its end."""
-    for chunk in chunks:
-        yield b"%x\r\n%b\r\n" % (len(chunk), chunk)
-    yield b"0\r\n\r\n"
+def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
+    """*chunks* in HTTP's chunked coding, to its end; *trailers* are whole lines."""
+    coded = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks]
+    return b"".join([*coded, b"0\r\n", trailers, b"\r\n"])
