@@ -1,7 +1,7 @@
 """end-2 and end-10: blobs, read and deleted."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 
 from starlette.responses import Response
@@ -29,20 +29,29 @@ class BlobResponse(Response):
         """Send all; where the store fails midway, leave the answer visibly unfinished.
 
         The server closes the connection of an answer that is not complete, so that no short body
-        looks whole.
+        looks whole. Once the client is gone, no more is read for it.
         """
-        del receive
+        is_gone: Callable[[], bool] = scope["state"].get("is_gone", lambda: False)
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
         try:
             async for piece in self._pieces:
+                if is_gone():
+                    await _hear_end(receive)
+                    return
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         except RegistryError as error:
             _log.error("a blob's answer was cut short: %s", error)
             scope["state"]["cut"] = True
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _hear_end(receive: Receive) -> None:
+    """Wait for the connection's end: before it, to leave an answer unfinished is an error."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def get_blob(call: Call) -> Response:
