@@ -58,6 +58,10 @@ async def rebuild(
     if identity is None:
         return 0
     await ledger.found(identity, whole=False)
+    heads = await ledger.heads()
+    for project, bound in (await journal.folded()).items():
+        if heads.get(project, 0) < bound.end:
+            await ledger.restart(project, bound.start)
     count = 0
     lines = []
     async for line in journal.read():

@@ -152,6 +152,21 @@ def rebuild(config: ConfigFile = None) -> None:
     typer.echo(f"rebuilt: {count} lines of the journal")
 
 
+@app.command()
+def compact(config: ConfigFile = None) -> None:
+    """Fold the journal: what was undone since leaves it, and it makes the same names as before.
+
+    A server does so by itself once there is much; this is for before a backup. Servers may run.
+    """
+    settings = _load(config)
+    try:
+        count = asyncio.run(wiring.compact(settings))
+    except RegistryError as error:
+        _errors.print(f"berth: {error}", markup=False)
+        raise typer.Exit(1) from error
+    typer.echo("nothing to fold" if count is None else f"folded: {count} lines are left")
+
+
 @app.command("check-config")
 def check_config(config: ConfigFile = None) -> None:
     """Read the configuration and say whether it would be served; print what it comes to."""

@@ -33,6 +33,8 @@ from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard
 from registry.v2api.protocol import BoundedHttpProtocol
 
+FOLD_AT = 256 * 1024 * 1024
+"""Bytes of the journal that are folded by themselves, hourly."""
 CONFIG_VARIABLE = "BERTH_CONFIG"
 """Names the configuration file, for worker processes and for people."""
 _log = logging.getLogger("berth")
@@ -82,6 +84,12 @@ async def rebuild(config: Config, progress: Callable[[int, int], None]) -> int:
         return await agreement.rebuild(
             storage.journal, storage.ledger, lambda done: progress(done, total)
         )
+
+
+async def compact(config: Config) -> int | None:
+    """Fold the journal; answer the lines that are left of what was folded, None if nothing was."""
+    async with open_storage(config) as storage:
+        return await storage.journal.fold()
 
 
 def server_config(config: Config) -> uvicorn.Config:
@@ -167,13 +175,15 @@ def _guard(config: Config, ledger: SqlLedger) -> Guard:
 
 
 async def _watch(storage: Storage, guard: Guard) -> None:
-    """Every second: do store and ledger fit together again? Every hour: is a key too old?"""
+    """Every second: do store and ledger fit together again? Every hour: keys, and the journal."""
     for second in itertools.count(1):
         await asyncio.sleep(1)
         try:
             if storage.disagreement is not None:
                 await agreement.settle(storage)
-            if second % 3600 == 0 and guard.tokens is not None:
-                await guard.tokens.rotate()
+            if second % 3600 == 0:
+                if guard.tokens is not None:
+                    await guard.tokens.rotate()
+                await storage.journal.fold(at_least=FOLD_AT)
         except RegistryError as error:
             _log.warning("not now: %s", error)

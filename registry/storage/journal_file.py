@@ -2,7 +2,8 @@
 
 ``journal/<number>.log`` holds ``<project> <sequence> <checksum> <content>`` a line. A file begins
 with the heads of all before it (project ``*``, the file's number), so that opening reads the last
-one only. Whoever appends holds ``journal/lock``, and first reads what others appended.
+one only. Whoever appends holds ``journal/lock``, and first reads what others appended. All logs but
+the last can be folded into one file that stands for them.
 """
 
 import asyncio
@@ -15,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-import aiofiles
-
 from registry.oci.errors import StorageUnavailable
+from registry.storage import journal_folds
 from registry.storage.durable import make_directory, sync_directory, write_all, write_aside
 from registry.storage.faults import unavailable_on
+from registry.storage.folding import Folded
 from registry.storage.lines import advance, decode, decode_heads, encode, encode_heads
 from registry.storage.records import JournalLine, Position, StoreIdentity
 
@@ -56,23 +57,24 @@ class FilesystemJournal:
             await self._alone(lambda: self._append(encoded))
 
     async def read(self) -> AsyncIterator[JournalLine]:
-        last, end = await self._alone(self._end)
-        heads: dict[str, int] = {}
-        for number in range(1, last + 1):
-            path = self._file(number)
-            with unavailable_on(OSError):
-                offset = 0
-                stop = end if number == last else path.stat().st_size
-                async with aiofiles.open(path, "rb") as file:
-                    while offset < stop and (texts := await file.readlines(BATCH)):
-                        for text in texts:
-                            if offset < stop:  # what comes later was appended meanwhile
-                                line = _advance(heads, text, path, offset)
-                                offset += len(text)
-                                if line is not None:
-                                    yield line
-            if offset < stop:
-                raise StorageUnavailable(f"{path.name} of the journal became shorter")
+        with unavailable_on(OSError), journal_folds.held_still(self._directory):
+            last, end = await self._alone(self._end)
+            lines = self._lines(last, end)
+            while True:
+                batch, error = await asyncio.to_thread(_some, lines)
+                for line in batch:
+                    yield line
+                if error is not None:
+                    raise error
+                if not batch:
+                    return
+
+    async def folded(self) -> Mapping[str, Folded]:
+        return await self._alone(self._folded)
+
+    async def fold(self, *, at_least: int = 0) -> int | None:
+        with unavailable_on(OSError):
+            return await asyncio.to_thread(self._fold, at_least)
 
     async def heads(self) -> Mapping[str, int]:
         return await self._alone(self._durable_heads)
@@ -136,7 +138,7 @@ class FilesystemJournal:
     def _catch_up(self) -> bool:
         """Read what was appended since the last time; whether there was anything."""
         before = self._number, self._offset
-        if self._number == 0:
+        if self._number == 0 or not self._file(self._number).exists():  # another folded it away
             self._open_last()
         while self._number:
             self._scan(self._file(self._number))
@@ -149,14 +151,18 @@ class FilesystemJournal:
     def _open_last(self) -> None:
         last = self._last()
         if last:
-            path = self._file(last)
-            with path.open("rb") as file:
-                try:
-                    self._heads = decode_heads(decode(file.readline()))
-                except ValueError as error:
-                    raise _damaged(path, 0, error) from error
+            self._heads = self._heads_before(last)
             sync_directory(self._directory)
-            self._number = last
+            self._number, self._offset = last, 0
+
+    def _heads_before(self, number: int) -> dict[str, int]:
+        """What log *number* begins with."""
+        path = self._file(number)
+        with path.open("rb") as file:
+            try:
+                return decode_heads(decode(file.readline()))
+            except ValueError as error:
+                raise _damaged(path, 0, error) from error
 
     def _scan(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -175,6 +181,43 @@ class FilesystemJournal:
         first = encode_heads(number, self._heads)
         self._put_aside(self._file(number), first)
         self._number, self._offset = number, len(first)
+
+    def _lines(self, last: int, end: int) -> Iterator[JournalLine]:
+        """All lines, those of log *last* up to its byte *end*; of no log: the fold's alone."""
+        first = journal_folds.beginning(self._directory)
+        heads: dict[str, int] = {}
+        for line in first.lines():
+            heads[line.position.project] = line.position.sequence
+            yield line
+        for number in range(first.number + 1, last + 1):
+            path = self._file(number)
+            stop = end if number == last else path.stat().st_size
+            offset = 0
+            with path.open("rb") as file:
+                while offset < stop and (text := file.readline()):
+                    following = _advance(heads, text, path, offset)
+                    offset += len(text)
+                    if following is not None:
+                        yield following
+            if offset < stop:
+                raise StorageUnavailable(f"{path.name} of the journal became shorter")
+
+    def _folded(self) -> Mapping[str, Folded]:
+        first = journal_folds.beginning(self._directory)
+        if first.path is None:
+            return {}
+        return journal_folds.bounds(first.starts(), self._heads_before(first.number + 1))
+
+    def _fold(self, at_least: int) -> int | None:
+        last = self._last() - 1  # the last one is still written to
+        logs = [path for path in self._directory.glob("*.log") if int(path.stem) <= last]
+        first = journal_folds.beginning(self._directory)
+        fresh = [path for path in logs if int(path.stem) > first.number]
+        if not fresh or sum(path.stat().st_size for path in fresh) < at_least:
+            return None
+        end = self._file(last).stat().st_size
+        old = [*logs, *([] if first.path is None else [first.path])]
+        return journal_folds.fold(self._directory, last, lambda: self._lines(last, end), old)
 
     def _end(self) -> tuple[int, int]:
         """The last file, and the byte where its whole lines end."""
@@ -238,6 +281,23 @@ def _advance(heads: dict[str, int], text: bytes, path: Path, offset: int) -> Jou
         return advance(heads, text)
     except ValueError as error:
         raise _damaged(path, offset, error) from error
+
+
+def _some(
+    lines: Iterator[JournalLine],
+) -> tuple[list[JournalLine], StorageUnavailable | OSError | None]:
+    """The next BATCH bytes of *lines*, or a little more; and what ended them too early."""
+    batch: list[JournalLine] = []
+    size = 0
+    try:
+        for line in lines:
+            batch.append(line)
+            size += len(line.content)
+            if size >= BATCH:
+                break
+    except (StorageUnavailable, OSError) as error:
+        return batch, error
+    return batch, None
 
 
 def _damaged(path: Path, offset: int, error: ValueError) -> StorageUnavailable:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
+from registry.storage.folding import Fold, Folded
 from registry.storage.layout import new_object_name
 from registry.storage.lines import encode
 from registry.storage.ports import SegmentWriter
@@ -100,6 +101,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._lines: list[JournalLine] = []
         self._heads: dict[str, int] = {}
+        self._folded: dict[str, Folded] = {}
         self._identity: StoreIdentity | None = None
 
     async def append(self, lines: Sequence[JournalLine]) -> None:
@@ -120,6 +122,19 @@ class MemoryJournal:
     async def read(self) -> AsyncIterator[JournalLine]:
         for line in list(self._lines):
             yield line
+
+    async def fold(self, *, at_least: int = 0) -> int | None:
+        if sum(len(line.content) for line in self._lines) < max(at_least, 1):
+            return None
+        folding = Fold()
+        for line in self._lines:
+            folding.look(line)
+        self._lines = list(folding.folded(self._lines))
+        self._folded = dict(folding.bounds())
+        return len(self._lines)
+
+    async def folded(self) -> Mapping[str, Folded]:
+        return dict(self._folded)
 
     async def heads(self) -> Mapping[str, int]:
         return dict(self._heads)

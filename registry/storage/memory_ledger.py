@@ -298,8 +298,14 @@ class MemoryLedger:
             self._names.apply(change)
         self._heads = heads
 
+    async def restart(self, project: str, sequence: int) -> None:
+        self._names.forget(project)
+        for place in [place for place in self._pending if place.project == project]:
+            del self._pending[place]
+        self._heads[project] = sequence
+
     async def heads(self) -> Mapping[str, int]:
-        return dict(self._heads)
+        return {project: head for project, head in self._heads.items() if head}
 
     async def identity(self) -> tuple[StoreIdentity, bool] | None:
         return self._identity

@@ -55,6 +55,16 @@ class Names:
         for gone in change.gone:
             self.records.pop(gone, None)
 
+    def forget(self, project: str) -> None:
+        """Take out all manifests, tags and records of *project*."""
+        for here in [here for here in self.manifests if here[0].project == project]:
+            del self.manifests[here], self.references[here]
+        for tag in [tag for tag in self.tags if tag[0].project == project]:
+            del self.tags[tag]
+        records = self.records.values()
+        for gone in [each.record.id for each in records if each.record.project == project]:
+            del self.records[gone]
+
     def is_named(self, name: RepositoryName, digest: Digest) -> bool:
         """Whether a manifest of the repository names the blob."""
         return any(

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from registry.oci.digest import Digest
 from registry.oci.names import Reference, RepositoryName, Tag
+from registry.storage.folding import Folded
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -110,7 +111,22 @@ class Journal(Protocol):
         ...
 
     def read(self) -> AsyncIterator[JournalLine]:
-        """Every line, of each project in order."""
+        """Every line, of each project in order; where it was folded, what is left instead."""
+        ...
+
+    async def fold(self, *, at_least: int = 0) -> int | None:
+        """Put fewer lines that make the same names in place of many old ones; how many.
+
+        None where less than *at_least* bytes could be folded, or somebody reads or folds now.
+        """
+        ...
+
+    async def folded(self) -> Mapping[str, Folded]:
+        """Of each project that was folded: where its folded lines begin and end.
+
+        A ledger whose head lies before the end cannot take them as they are: it must first be
+        ``restart``ed at their start.
+        """
         ...
 
     async def heads(self) -> Mapping[str, int]:
@@ -318,6 +334,13 @@ class Ledger(Protocol):
 
         What was applied already is passed over; the records keep the ids and times of the lines.
         Raises StorageUnavailable at a gap.
+        """
+        ...
+
+    async def restart(self, project: str, sequence: int) -> None:
+        """Forget all names and records of *project*, so that lines after *sequence* are replayed.
+
+        Its links stay, which no line may bring back.
         """
         ...
 

@@ -4,9 +4,13 @@ import asyncio
 
 import pytest
 
+from contract.ledger_journal_contract import change_everything, observe
+from registry import agreement
 from registry.oci.errors import StorageUnavailable
+from registry.storage.memory_ledger import MemoryLedger
 from registry.storage.ports import Journal
-from registry.storage.records import JournalLine, Position, StoreIdentity
+from registry.storage.records import BlobRecord, JournalLine, Position, StoreIdentity
+from support.ledgers import MORE_SHOES, put, tagged
 
 SHOES = "0123456789abcdef0123456789abcdef"
 HATS = "hats"
@@ -46,6 +50,49 @@ class JournalContract:
         await journal.append([line(SHOES, 2), line(SHOES, 3)])
         await journal.append([line(SHOES, 1)])
         assert await everything(journal) == [line(SHOES, n) for n in (1, 2, 3)]
+
+    async def test_nothing_to_fold_is_not_folded(self, journal: Journal) -> None:
+        assert await journal.fold() is None
+        await journal.append([line(SHOES, 1)])
+        assert await journal.fold(at_least=1 << 40) is None
+        assert await journal.folded() == {}
+        assert await everything(journal) == [line(SHOES, 1)]
+
+    async def test_a_fold_makes_the_same_ledger(self, journal: Journal) -> None:
+        """A new one, one from before the fold, and one that was never behind."""
+        source, early, new = MemoryLedger(), MemoryLedger(), MemoryLedger()
+        await change_everything(source)
+        lines = await source.pending_lines()
+        await early.replay(lines[: len(lines) // 2])
+        for each in lines:
+            await journal.append([each])
+        heads = await journal.heads()
+        count = await journal.fold()
+        assert await journal.heads() == heads
+        left = await everything(journal)
+        assert len(left) <= len(lines)
+        if count is not None:
+            assert set(await journal.folded()) <= set(heads)
+            assert len(left) < len(lines)
+        await journal.found(IDENTITY)
+        for ledger in (early, new, new):
+            await agreement.rebuild(journal, ledger, lambda _: None)
+            assert await ledger.heads() == heads
+            assert names_of(await observe(ledger)) == names_of(await observe(source))
+
+    async def test_lines_go_on_after_a_fold_and_fold_again(self, journal: Journal) -> None:
+        source, copy = MemoryLedger(), MemoryLedger()
+        for turn in range(4):
+            for word in "abcd":
+                await source.put_manifest(
+                    put(MORE_SHOES, word, "v1", drafts=tagged(MORE_SHOES, "v1", word))
+                )
+                await journal.append(await source.pending_lines())
+            await journal.fold()
+            assert await journal.heads() == {MORE_SHOES.project: 4 * turn + 4}
+        await journal.found(IDENTITY)
+        await agreement.rebuild(journal, copy, lambda _: None)
+        assert names_of(await observe(copy)) == names_of(await observe(source))
 
     @pytest.mark.parametrize("missing", [1, 3])
     async def test_a_gap_is_refused_and_nothing_of_it_appended(
@@ -152,6 +199,11 @@ def line(project: str, sequence: int, content: str | None = None) -> JournalLine
 
 def of(lines: list[JournalLine], project: str) -> list[JournalLine]:
     return [line for line in lines if line.position.project == project]
+
+
+def names_of(seen: dict[str, object]) -> dict[str, object]:
+    """Without links, of which a fold leaves out those that no manifest uses."""
+    return {name: each for name, each in seen.items() if not isinstance(each, BlobRecord)}
 
 
 async def everything(journal: Journal) -> list[JournalLine]:

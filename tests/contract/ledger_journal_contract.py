@@ -125,6 +125,26 @@ class LedgerJournalContract:
         await copy.replay(await ledger.pending_lines())
         assert (await copy.find_blob(SHOES, blob("sole").digest)).blob == blob("sole")
 
+    async def test_a_project_restarted_is_replayed_from_there(self, ledger: Ledger) -> None:
+        await change_everything(ledger)
+        before, heads = await observe(ledger), await ledger.heads()
+        lines = await ledger.pending_lines()
+        for project in ("shoes", "hats"):
+            await ledger.restart(project, 0)
+        assert await ledger.heads() == {}
+        assert await ledger.list_repositories(projects=None) == []
+        assert await ledger.pending_lines() == []
+        await ledger.replay(lines)
+        assert (await observe(ledger), await ledger.heads()) == (before, heads)
+
+    async def test_a_restart_of_one_project_leaves_the_others(self, ledger: Ledger) -> None:
+        await change_everything(ledger)
+        await ledger.restart("hats", 7)
+        assert await ledger.heads() == {"hats": 7, "shoes": (await ledger.heads())["shoes"]}
+        assert await ledger.list_repositories(projects=["shoes"]) == [SHOES]
+        await ledger.restart("gloves", 3)
+        assert (await ledger.heads())["gloves"] == 3
+
     async def test_a_gap_in_the_lines_is_refused_whole(self, ledger: Ledger) -> None:
         source = MemoryLedger()
         await change_everything(source)

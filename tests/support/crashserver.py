@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def carry_out(order: dict[str, Any]) -> None:
             receive.LEASE = order["lease"]
         config = wiring.load_config()
         if order["rebuild"]:
+            asyncio.run(wiring.compact(config))
             asyncio.run(wiring.rebuild(config, lambda *_: None))
         else:
             serve(config)
@@ -66,6 +68,8 @@ def watch(points: FaultPoints) -> None:
     names = {"SqlLedger": Ledger, "FilesystemBlobStore": BlobStore, "FilesystemJournal": Journal}
     for name, port in names.items():
         setattr(wiring, name, points.watched(port, getattr(wiring, name)))
+    journal: Any = vars(wiring)["FilesystemJournal"]
+    setattr(wiring, "FilesystemJournal", partial(journal, rotate_at=4096))  # noqa: B010
     points.watch_commits()
     pull.PROMISE = -1.0  # each look at a blob promises it anew
 

@@ -234,6 +234,9 @@ class SqlLedger:
     async def replay(self, lines: Sequence[JournalLine]) -> None:
         await self._database.write(lambda c: writes.replay(c, lines))
 
+    async def restart(self, project: str, sequence: int) -> None:
+        await self._database.write(lambda c: writes.restart(c, project, sequence))
+
     async def heads(self) -> Mapping[str, int]:
         return await self._database.read(writes.heads)
 

@@ -40,7 +40,19 @@ from registry.storage.ledger.prepared import (
     insert_into,
     upsert,
 )
-from registry.storage.ledger.schema import blob, journal, link, manifest, project, tag
+from registry.storage.ledger.schema import (
+    blob,
+    journal,
+    link,
+    manifest,
+    member,
+    project,
+    record,
+    record_use,
+    reference,
+    repository,
+    tag,
+)
 from registry.storage.records import (
     BlobRecord,
     JournalLine,
@@ -287,6 +299,24 @@ def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
         apply(connection, here, change)
         reached[name] = sequence
     _REACH.many(connection, [{"id": name, "sequence": n} for name, n in reached.items()])
+
+
+def restart(connection: Connection, name: str, sequence: int) -> None:
+    """As in Ledger.restart."""
+    lock_project(connection, name)
+    here = select(repository.c.id).where(repository.c.project_id == name)
+    for table in (tag, reference, manifest):
+        connection.execute(delete(table).where(table.c.repository_id.in_(here)))
+    mine = select(record.c.id).where(record.c.project_id == name)
+    connection.execute(delete(record_use).where(record_use.c.user_id.in_(mine)))
+    connection.execute(delete(member).where(member.c.record_id.in_(mine)))
+    # Children name their parents, so whoever has no children goes first.
+    child = record.alias("child")
+    childless = mine.where(~select(child.c.id).where(child.c.parent_id == record.c.id).exists())
+    while connection.execute(delete(record).where(record.c.id.in_(childless))).rowcount:
+        pass
+    connection.execute(delete(journal).where(journal.c.project_id == name))
+    _REACH(connection, id=name, sequence=sequence)
 
 
 def _linked(

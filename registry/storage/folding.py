@@ -1,0 +1,154 @@
+"""Folding a journal (pure): fewer lines that make the same names, in place of all that led there.
+
+A fold reads its lines twice. First it ``look``s at each, to know what is left of it in the end;
+then it is ``folded`` line by line. What comes out are ordinary lines, the last of each project at
+the project's head: a fold of n lines up to sequence s has the sequences s-n+1 to s. A ledger that
+holds nothing of a project, set to s-n, takes them like any others.
+
+Left out are links that no manifest uses, which a rebuild does not promise.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from registry.oci.names import RepositoryName
+from registry.storage.changes import Change, RecordState, from_line, to_line
+from registry.storage.records import BlobRecord, JournalLine, Position
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What is folded of one project: the sequences after *start*, up to *end*."""
+
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class _Repository:
+    """What is left of one repository; numbers are sequences of lines."""
+
+    last: int = 0
+    manifests: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Digest -> the line that brought it, and its media type."""
+    tags: dict[str, int] = field(default_factory=dict)
+    links: dict[str, BlobRecord] = field(default_factory=dict)
+
+    def look(self, sequence: int, change: Change) -> None:
+        self.last = sequence
+        self.links.update((str(each.digest), each) for each in change.blobs)
+        digest = str(change.digest)
+        if change.manifest is not None:
+            pushed = str(change.manifest.digest)
+            held = self.manifests.get(pushed)
+            if held is None or held[1] != change.manifest.media_type:
+                self.manifests[pushed] = sequence, change.manifest.media_type
+            self.tags.update(dict.fromkeys(change.tags, sequence))
+        else:
+            for tag in change.tags:
+                self.tags.pop(tag, None)
+        if change.op == "delete-manifest":
+            self.manifests.pop(digest, None)
+        elif change.op == "unlink":
+            self.links.pop(digest, None)
+
+    def alive(self) -> set[int]:
+        """The lines of which something is left; of a repository that is empty, its last one."""
+        found = {sequence for sequence, _ in self.manifests.values()} | set(self.tags.values())
+        return found or {self.last}
+
+    def rest(self, sequence: int, change: Change) -> Change:
+        """What is left of a line that is alive."""
+        if change.manifest is None or str(change.manifest.digest) not in self.manifests:
+            return Change("share", change.repository, change.at)
+        named = (str(digest) for digest, kind in change.references if kind == "blob")
+        return Change(
+            op="put",
+            repository=change.repository,
+            at=change.at,
+            manifest=change.manifest,
+            references=change.references,
+            blobs=tuple(self.links[digest] for digest in named if digest in self.links),
+            tags=tuple(tag for tag in change.tags if self.tags.get(tag) == sequence),
+        )
+
+
+@dataclass(slots=True)
+class _Project:
+    head: int = 0
+    repositories: dict[RepositoryName, _Repository] = field(default_factory=dict)
+    records: dict[str, RecordState] = field(default_factory=dict)
+
+    def look(self, sequence: int, change: Change) -> None:
+        self.head = sequence
+        self.repositories.setdefault(change.repository, _Repository()).look(sequence, change)
+        self.records.update((state.record.id, state) for state in change.records)
+        for gone in change.gone:
+            self.records.pop(gone, None)
+
+    def alive(self) -> set[int]:
+        return {each for found in self.repositories.values() for each in found.alive()}
+
+
+class Fold:
+    """A fold of the lines of all projects."""
+
+    def __init__(self) -> None:
+        self._projects: dict[str, _Project] = {}
+
+    def look(self, line: JournalLine) -> None:
+        """Know *line*, which follows those of its project seen before; raises ValueError."""
+        project = self._projects.setdefault(line.position.project, _Project())
+        project.look(line.position.sequence, from_line(line.content))
+
+    def bounds(self) -> Mapping[str, Folded]:
+        """Once all lines were looked at: the sequences that each project's folded lines have."""
+        return {
+            name: Folded(project.head - len(project.alive()), project.head)
+            for name, project in self._projects.items()
+        }
+
+    def folded(self, lines: Iterable[JournalLine]) -> Iterator[JournalLine]:
+        """The folded lines, out of the same *lines* once more."""
+        bounds = self.bounds()
+        alive = {name: project.alive() for name, project in self._projects.items()}
+        records = {
+            name: _portions(list(_parents_first(project.records)), len(alive[name]))
+            for name, project in self._projects.items()
+        }
+        reached = {name: bound.start for name, bound in bounds.items()}
+        for line in lines:
+            name, sequence = line.position.project, line.position.sequence
+            if sequence not in alive[name]:
+                continue
+            change = from_line(line.content)
+            repository = self._projects[name].repositories[change.repository]
+            rest = repository.rest(sequence, change)
+            rest = replace(rest, records=tuple(next(records[name])))
+            reached[name] += 1
+            yield JournalLine(Position(name, reached[name]), to_line(rest))
+
+
+def _parents_first(records: Mapping[str, RecordState]) -> Iterator[RecordState]:
+    """Each record after those that it names."""
+    told: set[str] = set()
+    for top in records:
+        waiting = [top]
+        while waiting:
+            state = records.get(waiting[-1])
+            if state is None or waiting[-1] in told:
+                waiting.pop()
+                continue
+            names = [*state.uses, *([state.record.parent_id] if state.record.parent_id else [])]
+            before = [name for name in names if name in records and name not in told]
+            if before:
+                waiting += before
+            else:
+                told.add(waiting.pop())
+                yield state
+
+
+def _portions(states: list[RecordState], count: int) -> Iterator[list[RecordState]]:
+    """*states* in order, spread over *count* lines."""
+    for number in range(count):
+        yield states[number * len(states) // count : (number + 1) * len(states) // count]

@@ -1,0 +1,161 @@
+"""A folded journal makes the same names as the whole one, and is never longer."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from registry.oci.errors import RegistryError
+from registry.oci.names import RepositoryName, Tag
+from registry.storage.changes import from_line
+from registry.storage.folding import Fold
+from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory_names import Names
+from registry.storage.records import JournalLine, Member
+from support.ledgers import (
+    HATS,
+    MORE_SHOES,
+    SHOES,
+    blob,
+    manifest,
+    platform,
+    put,
+    put_index,
+    tagged,
+)
+
+CONTENT = {"a": (), "b": ("sole",), "c": ("lace",), "d": ("lace", "sole")}
+NAMES = st.sampled_from([SHOES, MORE_SHOES, HATS])
+WORDS = st.sampled_from("abcd")
+TAGS = st.sampled_from(["v1", "v2", "v3"])
+CHAINS = st.sampled_from([("base",), ("base", "x"), ("base", "x", "y"), ("other",)])
+BLOBS = st.sampled_from(["sole", "lace"])
+STEPS = st.one_of(
+    st.tuples(st.just("put"), NAMES, WORDS, TAGS, CHAINS),
+    st.tuples(st.just("untagged"), NAMES, WORDS),
+    st.tuples(st.just("index"), NAMES, WORDS, TAGS),
+    st.tuples(st.just("delete-tag"), NAMES, TAGS),
+    st.tuples(st.just("delete-manifest"), NAMES, WORDS),
+    st.tuples(st.just("store"), NAMES, BLOBS),
+    st.tuples(st.just("unlink"), NAMES, BLOBS),
+    st.tuples(st.just("share"), st.integers(0, 20)),
+)
+
+
+async def carry_out(ledger: MemoryLedger, step: Any) -> None:
+    match step:
+        case ("put", name, word, tag, chain):
+            blobs = tuple(blob(each) for each in CONTENT[word])
+            pushed = put(
+                name, word, tag, blobs=blobs, sparse=True, drafts=tagged(name, tag, *chain)
+            )
+            await ledger.put_manifest(pushed)
+        case ("untagged", name, word):
+            blobs = tuple(blob(each) for each in CONTENT[word])
+            await ledger.put_manifest(put(name, word, blobs=blobs, sparse=True))
+        case ("index", name, word, tag):
+            part = platform(name, word, "base", word)
+            top = tagged(name, tag, "base", word, uses=(part[-1].key,))
+            drafts = {each.key: each for each in (*top[:-1], *part, top[-1])}
+            children = (manifest(word).digest,)
+            await ledger.put_manifest(
+                put_index(name, "index", tag, children=children, drafts=tuple(drafts.values()))
+            )
+        case ("delete-tag", name, tag):
+            await ledger.delete_tag(name, Tag.parse(tag))
+        case ("delete-manifest", name, word):
+            await ledger.delete_manifest(name, manifest(word).digest)
+        case ("store", name, held):
+            await ledger.finish_upload(name, None, blob(held))
+        case ("unlink", name, held):
+            await ledger.unlink_blob(name, blob(held).digest)
+        case (_, number):  # share
+            found = await ledger.list_records(projects=None, filters={}, limit=100)
+            if found:
+                record = found[number % len(found)]
+                member = Member("others", "accepted")
+                await ledger.share_record(record.id, visibility="shared", member=member)
+        case _:
+            raise AssertionError(step)
+
+
+def live(steps: Sequence[Any]) -> list[JournalLine]:
+    """The lines of a ledger that took *steps*."""
+
+    async def work() -> list[JournalLine]:
+        ledger = MemoryLedger()
+        for step in steps:
+            try:
+                await carry_out(ledger, step)
+            except RegistryError:
+                continue
+        return await ledger.pending_lines()
+
+    return asyncio.run(work())
+
+
+def fold(lines: Sequence[JournalLine]) -> list[JournalLine]:
+    folding = Fold()
+    for line in lines:
+        folding.look(line)
+    folded = list(folding.folded(lines))
+    for project, bound in folding.bounds().items():
+        sequences = [each.position.sequence for each in folded if each.position.project == project]
+        assert sequences == list(range(bound.start + 1, bound.end + 1))
+    return folded
+
+
+def names(lines: Sequence[JournalLine]) -> Names:
+    """What *lines* make; without links that no manifest uses, and what only these hold."""
+    made = Names()
+    for line in lines:
+        change = from_line(line.content)
+        for state in change.records:  # a database would refuse it
+            named = {*state.uses, state.record.parent_id} - {None}
+            mine = {each.record.id for each in change.records}
+            assert named <= set(made.records) | mine
+        made.apply(change)
+    used = {key for key in made.links if made.is_named(*key)}
+    made.links = dict.fromkeys(used, 0.0)
+    made.blobs = {digest: made.blobs[digest] for _, digest in used}
+    return made
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STEPS, max_size=40), st.data())
+def test_a_fold_makes_the_same_names(steps: list[Any], data: st.DataObject) -> None:
+    lines = live(steps)
+    folded = fold(lines)
+    assert names(folded) == names(lines)
+    assert len(folded) <= len(lines)
+    assert fold(folded) == folded, "what is folded folds no further"
+    # A fold of a part, with the rest behind it, as a journal has them.
+    cut = data.draw(st.integers(0, len(lines)))
+    kept = {line.position for line in lines[:cut]}
+    assert names([*fold(lines[:cut]), *(line for line in lines if line.position not in kept)]) == (
+        names(lines)
+    )
+
+
+def test_a_repository_that_is_empty_is_still_known() -> None:
+    lines = live([("put", SHOES, "a", "v1", ("base",)), ("delete-manifest", SHOES, "a")])
+    (left,) = fold(lines)
+    assert names([left]).repositories == {SHOES}
+    assert left.position == lines[-1].position
+
+
+def test_a_tag_that_moves_leaves_one_line_each() -> None:
+    moves = [("put", SHOES, word, "v1", ("base", word)) for word in "abcd" * 10]
+    lines = live(moves)
+    folded = fold(lines)
+    assert len(lines) == len(moves)
+    assert len(folded) == len(set("abcd")) + 1, "four manifests, and the tag's last move"
+
+
+def test_projects_are_folded_each_by_itself() -> None:
+    other = RepositoryName("hats", "straw")
+    steps = [("put", name, "a", "v1", ("base",)) for name in (SHOES, other, SHOES, SHOES)]
+    folded = fold(live(steps))
+    assert {line.position.project for line in folded} == {SHOES.project, "hats"}
