@@ -1,0 +1,1 @@
+"""Keystone v3: people, projects and roles of an OpenStack cloud."""
