@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin
@@ -14,7 +13,8 @@ import pytest
 from registry.oci.descriptor import OCI_MANIFEST
 from registry.oci.digest import Digest
 from support.builders import image
-from support.environment import tool, wait_until
+from support.disk import small_disk
+from support.environment import wait_until
 from support.pushing import code
 from support.server import Server, Settings, running_server
 
@@ -27,21 +27,12 @@ FULL = httpx.codes.INSUFFICIENT_STORAGE
 PROMPT = image("base", "top")
 
 
-@contextlib.contextmanager
-def small_disk(directory: Path) -> Iterator[Path]:
-    """A file system of ROOM bytes."""
-    directory.mkdir()
-    mount = [tool("mount"), "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(directory)]
-    subprocess.run(mount, check=True)
-    try:
-        yield directory
-    finally:
-        subprocess.run([tool("umount"), str(directory)], check=True)
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    with small_disk(tmp_path / "disk") as disk, running_server(Settings(), data=disk) as server:
+    with (
+        small_disk(tmp_path / "disk", ROOM) as disk,
+        running_server(Settings(), data=disk) as server,
+    ):
         yield server
 
 
