@@ -7,6 +7,7 @@ from registry.oci import chain, image
 from registry.oci import manifest as manifests
 from registry.oci.chain import Described, RecordDraft
 from registry.oci.descriptor import Descriptor
+from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknown, ManifestInvalid, ManifestUnknown
 from registry.oci.image import ImageConfig
 from registry.oci.manifest import Manifest
@@ -16,6 +17,8 @@ from registry.storage.storage import Storage
 
 DEPTH = 4
 """Indexes within indexes whose images get records."""
+LOOKED_AT = 1000
+"""Manifests and indexes at most, below one index, that are looked at for records."""
 
 REMEMBERED = 64 * 1024
 """Bytes of a config that is remembered at most; nearly all are a tenth of it."""
@@ -29,6 +32,7 @@ class Describer:
         self._storage = storage
         self._repository = repository
         self._trusting = trusting
+        self._seen: set[Digest] = set()
 
     async def draft(
         self, tags: Sequence[Tag], record: ManifestRecord, manifest: Manifest
@@ -44,11 +48,11 @@ class Describer:
         return tuple(drafts.values())
 
     async def _collect(self, manifest: Manifest, images: list[Described], depth: int) -> None:
-        """Add the images that an index names and that are here, nested indexes' too."""
-        seen = {each.digest for each in images}
+        """Add the images that an index names and that are here, nested indexes' too, each once."""
         for child in manifest.manifests:
-            if child.digest in seen:
+            if child.digest in self._seen or len(self._seen) >= LOOKED_AT:
                 continue
+            self._seen.add(child.digest)
             try:
                 found = await self._storage.ledger.find_manifest(self._repository, child.digest)
             except ManifestUnknown:

@@ -9,6 +9,12 @@ from registry.oci.image import ImageConfig, chain_ids
 from registry.oci.manifest import Manifest
 from registry.oci.names import RepositoryName, Tag
 
+LAYERS = 2000
+"""Layers at most that one tag shows as records; images that would go beyond show none of theirs.
+
+Engines stack some hundred. A manifest can name ten thousands, and few bytes be all of them.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordDraft:
@@ -61,14 +67,16 @@ def records(
     whole = _repository(repository)
     drafts[whole.key] = whole
     tops: dict[Digest, str | None] = {}
+    room = LAYERS
     for each in images:
-        layers = _layers(each)
+        layers = _layers(each, room)
+        room -= len(layers)
         drafts.update((draft.key, draft) for draft in layers)
         draft = _manifest(repository, each, layers[-1].key if layers else None)
         drafts[draft.key] = draft
         tops[each.digest] = draft.key
     if top.manifest.media_type in MANIFESTS:
-        layers = _layers(top)
+        layers = _layers(top, room)
         drafts.update((draft.key, draft) for draft in layers)
         parent = layers[-1].key if layers else None
     else:
@@ -90,10 +98,13 @@ def _repository(repository: RepositoryName) -> RecordDraft:
     )
 
 
-def _layers(image: Described) -> list[RecordDraft]:
-    """Layer records from the base up; none where the config does not fit the layers."""
+def _layers(image: Described, room: int) -> list[RecordDraft]:
+    """Layer records from the base up; none where the config does not fit the layers.
+
+    Nor where there are more than *room*.
+    """
     layers, config = image.manifest.layers, image.config
-    if config is None or len(config.diff_ids) != len(layers):
+    if config is None or not len(config.diff_ids) == len(layers) <= room:
         return []
     drafts: list[RecordDraft] = []
     chain = chain_ids(config.diff_ids)

@@ -1,4 +1,11 @@
-"""What means harm: texts that a server must neither believe nor stumble over."""
+"""What means harm: texts and documents that a server must neither believe nor stumble over."""
+
+from collections.abc import Iterator
+from copy import copy
+from typing import Any
+
+Path = tuple[str | int, ...]
+"""Where a value stands in a document."""
 
 NAMES = (
     "..",
@@ -188,3 +195,51 @@ PATHS = (
 def shown(text: str) -> str:
     """*text* as a test's name can hold it."""
     return text if len(text) <= 80 else f"{text[:60]}... of {len(text)}"
+
+
+VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**30,
+    10**400,
+    "",
+    "x\0y\x1b[2J",
+    [],
+    [None],
+    {},
+    {"a": {}},
+)
+
+
+def places(document: Any, path: Path = ()) -> Iterator[Path]:
+    """Where a value stands in *document*, the whole included."""
+    yield path
+    members: Any = ()
+    if isinstance(document, dict):
+        members = document.items()
+    elif isinstance(document, list):
+        members = enumerate(document)
+    for key, value in members:
+        yield from places(value, (*path, key))
+
+
+def replaced(document: Any, path: Path, value: Any) -> Any:
+    """*document* with another *value* at *path*."""
+    if not path:
+        return value
+    changed = copy(document)
+    changed[path[0]] = replaced(document[path[0]], path[1:], value)
+    return changed
+
+
+def kind(value: Any) -> str:
+    return "number" if type(value) in {int, float} else type(value).__name__
+
+
+def value_at(document: Any, path: Path) -> Any:
+    for step in path:
+        document = document[step]
+    return document
