@@ -19,7 +19,7 @@ OLD_PATCH_TYPE = "application/openstack-images-v2.0-json-patch"
 
 
 async def list_versions(request: Request) -> Response:
-    """GET /image, /image/ (300, as Glance has it) and /image/versions (200)."""
+    """GET /image (300, as Glance has it), /image/versions and /image/v2 (200)."""
     base = f"{request.url.scheme}://{request.url.netloc}/image/v2/"
     versions = [
         {
@@ -29,7 +29,7 @@ async def list_versions(request: Request) -> Response:
         }
         for version in MINOR_VERSIONS
     ]
-    chosen = request.url.path == "/image/versions"
+    chosen = request.url.path.rstrip("/") != "/image"
     status = HTTPStatus.OK if chosen else HTTPStatus.MULTIPLE_CHOICES
     return JSONResponse({"versions": versions}, status)
 
@@ -122,6 +122,8 @@ routes = [
     Route("/image", list_versions, methods=["GET"]),
     Route("/image/", list_versions, methods=["GET"]),
     Route("/image/versions", list_versions, methods=["GET"]),
+    Route("/image/v2", list_versions, methods=["GET"]),
+    Route("/image/v2/", list_versions, methods=["GET"]),
     Route("/image/v2/images", Endpoint(GET=list_images)),
     Route("/image/v2/schemas/{name}", Endpoint(GET=get_schema)),
     Route(_IMAGE, Endpoint(GET=get_image, DELETE=delete_image, PATCH=patch_image)),

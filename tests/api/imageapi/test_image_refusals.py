@@ -159,8 +159,6 @@ async def test_a_member_that_is_none_is_400(
 
 
 NO_PATHS = [
-    "",
-    "/",
     "/images/",
     "/images/none",
     "/images/%00",
