@@ -60,7 +60,7 @@ def bearer(text: str) -> dict[str, str]:
 
 
 async def start_tokens(
-    keys: KeyStore, clock: Clock, *, issuer: str = ISSUER, service: str = SERVICE
+    keys: KeyStore, clock: Callable[[], float], *, issuer: str = ISSUER, service: str = SERVICE
 ) -> Tokens:
     """Tokens as a process of the registry has them, or one of another registry."""
     tokens = Tokens(keys, service=service, clock=clock)
