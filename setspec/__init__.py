@@ -1,0 +1,1 @@
+"""Set documents, desired state, status: read, checked, brought into one form; pure."""
