@@ -1,0 +1,73 @@
+"""An upload's segments become one object."""
+
+from collections.abc import Sequence
+
+from registry.oci.errors import StorageUnavailable
+from registry.storage.records import Segment
+from registry.storage.swift import plan
+from registry.storage.swift.large import LargeObjects, Stored
+from registry.storage.swift.names import Names, Place
+from registry.storage.swift.objects import Objects
+from registry.storage.swift.segments import HELD, Recent, read_segments
+
+
+class Assembly:
+    """Makes objects of segments; nothing is left of one that failed."""
+
+    def __init__(self, objects: Objects, names: Names, recent: Recent, large: LargeObjects) -> None:
+        self._objects = objects
+        self._names = names
+        self._recent = recent
+        self._large = large
+
+    async def make(
+        self, name: str, upload: str, segments: Sequence[Segment], *, owns: bool = False
+    ) -> bool:
+        """Make object *name* of *upload*'s segments; answer whether it is a large one.
+
+        A large one needs its segments from then on, and *owns* them if told.
+        """
+        planned = plan.parts(segments)
+        made = [self._names.object(name)]
+        try:
+            if planned[0].is_plain and len(planned) == 1:
+                await self._write(made[0], planned[0].segments)
+                return False
+            stored = []
+            for number, part in enumerate(planned):
+                if len(part.segments) == 1:
+                    (segment,) = part.segments
+                    place = self._names.segment(segment.name)
+                    stored.append(Stored(place, segment.size, _etag(segment)))
+                else:
+                    place = self._names.own_part(upload, name, number)
+                    made.append(place)
+                    etag = await self._write(place, part.segments)
+                    stored.append(Stored(place, part.size, etag))
+            await self._large.put(name, upload, stored, owns=owns)
+        except BaseException:
+            self._objects.forget(*made)
+            raise
+        return True
+
+    async def _write(self, place: Place, segments: Sequence[Segment]) -> str:
+        """One object of *segments*, read and written again; its ETag."""
+        pieces = read_segments(self._objects, self._names, self._recent, segments)
+        size = sum(segment.size for segment in segments)
+        if size <= HELD:
+            head = await self._objects.put(place, b"".join([piece async for piece in pieces]))
+            return head.etag
+        sink = await self._objects.begin(place, size)
+        try:
+            async for piece in pieces:
+                await sink.send([piece])
+        except BaseException:
+            sink.abort()
+            raise
+        return await sink.finish()
+
+
+def _etag(segment: Segment) -> str:
+    if not segment.etag:
+        raise StorageUnavailable("a segment was recorded without its ETag")
+    return segment.etag

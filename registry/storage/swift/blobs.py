@@ -1,0 +1,214 @@
+"""The store of bytes in Swift.
+
+``<prefix>-blobs-<0-f>`` hold objects, ``sha256/<hex>/<uuid>``: whole, verified, never changed.
+``<prefix>-uploads`` holds segments, ``<upload>/<epoch>/<offset>``, each written once. No name is
+used twice, nothing is renamed, nothing expires, and no listing is believed about what is asked for.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from registry.oci.digest import Digest
+from registry.storage.layout import new_object_name
+from registry.storage.ports import SegmentWriter
+from registry.storage.records import BlobRecord, Segment
+from registry.storage.swift import tempurl
+from registry.storage.swift.account import SwiftAccount
+from registry.storage.swift.assembly import Assembly
+from registry.storage.swift.large import LargeObjects
+from registry.storage.swift.names import Names, Place, own_name
+from registry.storage.swift.objects import Objects
+from registry.storage.swift.segments import HELD, Recent, SwiftSegmentWriter, read_segments
+from registry.storage.swift.verified import Verified
+
+MIB: Final = 1024 * 1024
+GIB: Final = 1024 * MIB
+LARGEST: Final = 4 * GIB
+"""Bytes of one plain object; Swift's own limit is 5 GiB."""
+SEGMENTS: Final = (16 * MIB, GIB)
+"""Bytes of the first and of the largest segments of a body that is larger, or of unknown size."""
+SPLIT: Final = 16 * MIB
+"""Bytes from which a whole object is read in two steps; see ``read``."""
+FIRST_STEP: Final = MIB
+REMEMBERED: Final = 600.0
+"""Seconds for which a commit counts as this process's latest word on an upload: far less than the
+hour for which a ledger knows finished sessions, after which others may clear up."""
+COMMITS: Final = 4096
+
+
+@dataclass(slots=True)
+class _Commit:
+    """What this process made of an upload."""
+
+    object: str
+    places: tuple[Place, ...]
+    """The segments."""
+    is_large: bool
+    until: float
+    """Of the monotonic clock."""
+    is_retracted: bool = False
+
+
+class SwiftBlobStore:
+    """Objects and segments in *account*, in containers whose names begin with *prefix*."""
+
+    def __init__(
+        self, account: SwiftAccount, *, prefix: str = "berth", temp_url_key: str | None = None
+    ) -> None:
+        """*temp_url_key* signs redirects; None: the account's own, which it is asked for."""
+        self._account = account
+        self._names = Names(prefix)
+        self._objects = Objects(account)
+        self._large = LargeObjects(self._objects, self._names)
+        self._recent = Recent()
+        self._assembly = Assembly(self._objects, self._names, self._recent, self._large)
+        self._commits: OrderedDict[str, _Commit] = OrderedDict()
+        self._key = tempurl.Key(account, temp_url_key)
+
+    # -- writing --------------------------------------------------------------------------------
+
+    async def put(
+        self, digest: Digest, size: int | None, chunks: AsyncIterator[bytes]
+    ) -> BlobRecord:
+        name = new_object_name(digest)
+        body = Verified(digest, size, chunks)
+        if size is None or size > LARGEST:
+            await self._put_segments(name, body)
+        elif size > HELD:
+            await self._put_stream(name, size, body)
+        else:
+            content = b"".join([buffer async for piece in body.pieces() for buffer in piece])
+            await body.verify()
+            await self._objects.put(self._names.object(name), content)
+        return BlobRecord(digest, name, body.received)
+
+    async def _put_stream(self, name: str, size: int, body: Verified) -> None:
+        """In one pass: the last piece is held back until the digest is right.
+
+        If it is not, the connection is dropped, and Swift never makes the object.
+        """
+        place = self._names.object(name)
+        sink = await self._objects.begin(place, size)
+        try:
+            held: list[bytes] = []
+            async for piece in body.pieces():
+                if held:
+                    await sink.send(held)
+                held = piece
+            await body.verify()
+            await sink.send(held)
+        except BaseException:
+            sink.abort()
+            raise
+        try:
+            await sink.finish()
+        except BaseException:
+            self._objects.forget(place)
+            raise
+
+    async def _put_segments(self, name: str, body: Verified) -> None:
+        """By segments that are this object's own, and that are dropped if the digest is wrong."""
+        own = own_name(name)
+        writer = SwiftSegmentWriter(self._objects, self._names, self._recent, f"{own}/{own}", 0)
+        segments: list[Segment] = []
+        enough, largest = SEGMENTS
+        is_large = False
+        try:
+            async for piece in body.pieces():
+                await writer.write(b"".join(piece))
+                if writer.size >= enough:
+                    segments += filter(None, [await writer.checkpoint()])
+                    enough = min(2 * enough, largest)
+            await body.verify()
+            segments += filter(None, [await writer.checkpoint()])
+            is_large = await self._assembly.make(name, own, segments, owns=True)
+        finally:
+            await writer.close()
+            self._recent.drop(own)
+            if not is_large:
+                self._objects.forget(*self._places(segments))
+
+    async def writer(self, upload: str, epoch: int, offset: int) -> SegmentWriter:
+        self._names.upload(upload)
+        prefix = f"{upload}/{epoch}"
+        return SwiftSegmentWriter(self._objects, self._names, self._recent, prefix, offset)
+
+    def read_segments(self, segments: Sequence[Segment]) -> AsyncIterator[bytes]:
+        return read_segments(self._objects, self._names, self._recent, segments)
+
+    async def commit(self, upload: str, segments: Sequence[Segment], digest: Digest) -> BlobRecord:
+        self._names.upload(upload)
+        name = new_object_name(digest)
+        is_large = await self._assembly.make(name, upload, segments)
+        until = time.monotonic() + REMEMBERED
+        self._commits[upload] = _Commit(name, self._places(segments), is_large, until)
+        if len(self._commits) > COMMITS:
+            self._commits.popitem(last=False)
+        return BlobRecord(digest, name, sum(segment.size for segment in segments))
+
+    async def discard(self, upload: str) -> None:
+        self._names.upload(upload)
+        self._recent.drop(upload)
+        commit = self._commits.pop(upload, None)
+        if commit is None or time.monotonic() > commit.until:
+            await self._discard_all(upload)
+        elif not commit.is_large:
+            self._objects.forget(*commit.places)
+        elif commit.is_retracted:
+            self._objects.forget(*commit.places, self._names.used(upload))
+        else:
+            self._objects.leftovers.add(self._large.own(commit.object, upload))
+
+    async def _discard_all(self, upload: str) -> None:
+        """Drop an upload that was not committed here; where a large object may use it, nothing.
+
+        By a listing: what that misses is garbage that a sweep has to find.
+        """
+        if await self._objects.get(self._names.used(upload)) is None:
+            container = self._names.uploads
+            entries = self._objects.listing(container, prefix=self._names.upload(upload))
+            places = [Place(container, str(entry["name"])) async for entry in entries]
+            await self._objects.delete_all(places)
+
+    # -- reading --------------------------------------------------------------------------------
+
+    async def read(self, blob: BlobRecord, start: int, stop: int) -> AsyncIterator[bytes]:
+        place = self._names.object(blob.object)
+        if start == 0 and stop >= SPLIT:
+            # A reading from byte 0 makes Swift's object server hash all of it, on the one core
+            # that it has: from any other byte on it is twice as fast. Clients verify the digest.
+            async for piece in self._objects.read(place, 0, FIRST_STEP):
+                yield piece
+            start = FIRST_STEP
+        whole = start == 0 and stop == blob.size
+        async for piece in self._objects.read(place, start, stop, whole=whole):
+            yield piece
+
+    async def redirect_url(self, blob: BlobRecord, seconds: int) -> str:
+        """A TempURL: where anybody may GET the blob for so many *seconds*.
+
+        Raises StorageUnavailable where the account has no key.
+        """
+        return await self._key.sign(self._names.object(blob.object), seconds)
+
+    # -- deleting -------------------------------------------------------------------------------
+
+    async def delete(self, object_name: str) -> None:
+        await self._large.delete(object_name)
+        for commit in self._commits.values():
+            if commit.object == object_name:
+                commit.is_retracted = True
+
+    async def settle(self) -> None:
+        """Answer once nothing more is cleared up in the background."""
+        await self._objects.leftovers.settle()
+
+    async def close(self) -> None:
+        """Let the clearing up end. The account stays open."""
+        await self.settle()
+
+    def _places(self, segments: Sequence[Segment]) -> tuple[Place, ...]:
+        return tuple(self._names.segment(segment.name) for segment in segments)

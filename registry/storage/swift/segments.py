@@ -1,0 +1,161 @@
+"""Segments of uploads: each an object that is written once, and read back in order."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from registry.oci.errors import RegistryError, StorageUnavailable
+from registry.storage.records import Segment
+from registry.storage.swift.names import Names, Place
+from registry.storage.swift.objects import Objects
+from registry.storage.swift.sink import Sink
+from registry.storage.work import PIECE
+
+HELD: Final = 2 * PIECE
+"""Bytes up to which an object is held in memory and sent at once: a repeat is possible then."""
+KEPT: Final = 16 * PIECE
+"""Bytes of small segments that are kept in memory, for a commit that is near."""
+
+
+class Recent:
+    """The small segments that this process wrote last, so that a commit need not read them."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Remember *content*, and forget what is older than fits."""
+        self._kept[name] = content
+        self._size += len(content)
+        while self._size > KEPT:
+            self._size -= len(self._kept.popitem(last=False)[1])
+
+    def find(self, name: str) -> bytes | None:
+        """A segment's bytes, if they are here."""
+        return self._kept.get(name)
+
+    def drop(self, upload: str) -> None:
+        """Forget an upload's segments."""
+        for name in [name for name in self._kept if name.startswith(f"{upload}/")]:
+            self._size -= len(self._kept.pop(name))
+
+
+class SwiftSegmentWriter:
+    """Writes segments of one upload; each checkpoint ends one.
+
+    Where Swift breaks off a segment, all of it is lost, and the writer with it.
+    """
+
+    def __init__(
+        self, objects: Objects, names: Names, recent: Recent, prefix: str, offset: int
+    ) -> None:
+        """Segments are named *prefix*, a slash, and the byte where they begin."""
+        self._objects = objects
+        self._names = names
+        self._recent = recent
+        self._prefix = prefix
+        self._offset = offset
+        self._held: list[bytes] = []
+        self._size = 0
+        """Bytes since the segment began."""
+        self._sink: Sink | None = None
+        self._failure: RegistryError | None = None
+        # Where a caller was cancelled, its write may still be under way at the next checkpoint.
+        self._turn = asyncio.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are in no checkpoint yet."""
+        return self._size
+
+    async def write(self, data: bytes) -> None:
+        async with self._turn:
+            self._check()
+            if not data:
+                return
+            try:
+                await self._write(data)
+            except BaseException as error:
+                self._fail(error)
+                raise
+
+    async def checkpoint(self) -> Segment | None:
+        async with self._turn:
+            if self._failure is None and not self._size:
+                return None
+            self._check()
+            name = self._name
+            try:
+                if self._sink is not None:
+                    etag = await self._sink.finish()
+                else:
+                    etag = await self._put_held(name)
+            except BaseException as error:
+                self._objects.forget(self._place)
+                self._fail(error)
+                raise
+            segment = Segment(name, self._size, etag)
+            self._offset += self._size
+            self._size = 0
+            self._sink = None
+            return segment
+
+    async def close(self) -> None:
+        async with self._turn:
+            self._fail(StorageUnavailable("the writer was closed"))
+
+    async def _write(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._sink is not None:
+            await self._sink.send([data])
+            return
+        self._held.append(data)
+        if self._size > HELD:
+            self._sink = await self._objects.begin(self._place, None)
+            held, self._held = self._held, []
+            await self._sink.send(held)
+
+    async def _put_held(self, name: str) -> str:
+        content = b"".join(self._held)
+        head = await self._objects.put(self._place, content)
+        self._held = []
+        self._recent.keep(name, content)
+        return head.etag
+
+    @property
+    def _name(self) -> str:
+        return f"{self._prefix}/{self._offset}"
+
+    @property
+    def _place(self) -> Place:
+        return self._names.segment(self._name)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise type(self._failure)(self._failure.detail)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            broken = StorageUnavailable("the writing was broken off")
+            self._failure = error if isinstance(error, RegistryError) else broken
+        if self._sink is not None:
+            self._sink.abort()
+            self._sink = None
+        self._held = []
+
+
+async def read_segments(
+    objects: Objects, names: Names, recent: Recent, segments: Sequence[Segment]
+) -> AsyncIterator[bytes]:
+    """The recorded bytes, in order: of each segment its first ``size`` bytes."""
+    for segment in segments:
+        kept = recent.find(segment.name)
+        if kept is not None and len(kept) >= segment.size:
+            for at in range(0, segment.size, PIECE):
+                yield kept[at : min(at + PIECE, segment.size)]
+            continue
+        place = names.segment(segment.name)
+        async for piece in objects.read(place, 0, segment.size, etag=segment.etag):
+            yield piece
