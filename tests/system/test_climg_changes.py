@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support.certificates import make_certificate
 from support.clients import Skopeo
 from support.climgcalls import Climg, read_table
 from support.images import Images
@@ -150,3 +151,14 @@ def test_a_password_is_asked_for_on_a_terminal_and_not_shown(shop: Server) -> No
     assert seen.status == 1
     assert "does not let you in" in seen.lines[-1]
     assert "not-this-one" not in seen.out
+
+
+def test_a_certificate_is_trusted_by_name_only(tmp_path: Path) -> None:
+    made = make_certificate(tmp_path)
+    http = {"tls_certificate": str(made.chain), "tls_key": str(made.key)}
+    with running_server(Settings(http=http)) as server:
+        climg = Climg(server.url)
+        assert climg.rows("--limit", "1", BERTH_CACERT=str(made.chain)) == []
+        assert "certificate verify failed" in climg.refused(3, "image-list")
+        missing = climg.refused(3, "--cacert", str(tmp_path / "none.pem"), "image-list")
+        assert "none.pem" in missing

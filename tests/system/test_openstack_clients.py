@@ -85,15 +85,16 @@ class TestOpenstack:
             assert (row["Project"], row["Visibility"]) == ("library", "private")
             assert (row["Disk Format"], row["Status"]) == ("docker", "active")
             assert row["Protected"] == record["protected"]
-        hidden = self.said(images, "list", "--hidden", "--limit", "1")
-        assert {each["ID"] for each in hidden} < ids(records(images, os_hidden="true"))
 
     def test_it_filters_and_sorts(self, images: Server) -> None:
         tags = self.said(images, "list", "--property", "oci_kind=tag", "--sort", "name:desc")
         assert [each["Name"] for each in tags] == ["app:all", "app:1"]
-        (named,) = self.said(images, "list", "--name", "app:all", "--private")
-        assert named["ID"] in {each["ID"] for each in tags}
-        assert self.said(images, "list", "--public") == []
+        named = self.said(images, "list", "--name", "app:all", "--private")
+        assert [each["ID"] for each in named] == [tags[0]["ID"]]
+        hidden = self.said(images, "list", "--hidden", "--name", "app")
+        assert [each["ID"] for each in hidden] == [
+            each["id"] for each in records(images, os_hidden="true", oci_kind="repository")
+        ]
 
     def test_it_shows_by_name_and_by_id(self, images: Server, small: Images) -> None:
         shown = self.said(images, "show", "app:all")
@@ -108,9 +109,8 @@ class TestOpenstack:
             assert self.openstack(images, "set", f"--{word}", fresh["id"]).status == 0
             assert show(images, fresh)["visibility"] == word
         before = show(images, fresh)
-        only = "only /visibility can be changed"
-        hold_refused(self.openstack(images, "set", "--name", "x", fresh["id"]), only)
-        hold_refused(self.openstack(images, "set", "--property", "a=b", fresh["id"]), only)
+        renamed = self.openstack(images, "set", "--name", "x", fresh["id"])
+        hold_refused(renamed, "only /visibility can be changed")
         created = self.openstack(images, "create", "x")
         hold_refused(created, "they are made by pushing")
         assert show(images, fresh) == before
@@ -121,7 +121,6 @@ class TestOpenstack:
         with reading(images) as reader:
             assert reader.manifest("tools/fresh", "1").status_code == 404
         assert records(images, owner="tools") == []
-        assert self.openstack(images, "delete", fresh["id"]).status == 1
 
     def test_it_signs_in(self, guarded: Server, small: Images, tmp_path: Path) -> None:
         skopeo = Skopeo(tmp_path)
