@@ -4,13 +4,10 @@ import time
 from collections.abc import AsyncIterator
 
 from registry.oci.digest import Digest
-from registry.oci.errors import StorageUnavailable
+from registry.oci.errors import BlobUnknown, StorageFull, StorageUnavailable
 from registry.oci.names import Reference, RepositoryName
 from registry.storage.records import BlobRecord, ManifestRecord
 from registry.storage.storage import Storage
-
-PROMISE = 6 * 3600.0
-"""Seconds after which a promise of a blob is written anew: a quarter of the shortest grace."""
 
 SMALL = 4 * 1024 * 1024
 """Bytes up to which a blob is read whole: configs."""
@@ -26,9 +23,18 @@ async def find_manifest(
 async def find_blob(storage: Storage, repository: RepositoryName, digest: Digest) -> BlobRecord:
     """The blob, which this answer promises to the repository; raises BlobUnknown."""
     link = await storage.ledger.find_blob(repository, digest)
-    if time.time() - link.touched_at > PROMISE and storage.disagreement is None:
-        await storage.ledger.touch_link(repository, digest)
+    if time.time() - link.touched_at > storage.promise and storage.disagreement is None:
+        await _promise(storage, repository, digest)
     return link.blob
+
+
+async def _promise(storage: Storage, repository: RepositoryName, digest: Digest) -> None:
+    try:
+        is_linked = await storage.ledger.touch_link(repository, digest)
+    except (StorageFull, StorageUnavailable):
+        return  # on a full disk, too, what is there can be read
+    if not is_linked:
+        raise BlobUnknown(f"{digest} is not in this repository any more")
 
 
 async def read_small(storage: Storage, blob: BlobRecord) -> bytes | None:

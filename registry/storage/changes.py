@@ -30,7 +30,8 @@ class Change:
     """One change in one repository; what does not apply is empty."""
 
     op: str
-    """``put``, ``delete-manifest``, ``delete-tag``, ``link``, ``unlink`` or ``share``."""
+    """``put``, ``delete-manifest``, ``delete-tag``, ``link``, ``unlink``, ``collect`` or
+    ``share``."""
     repository: RepositoryName
     at: float
     manifest: ManifestRecord | None = None
@@ -42,6 +43,8 @@ class Change:
     """Set by a put, removed by a deletion."""
     digest: Digest | None = None
     """Of what is deleted or unlinked."""
+    digests: tuple[Digest, ...] = ()
+    """Of blobs that nothing needed here any more."""
     records: tuple[RecordState, ...] = ()
     gone: tuple[str, ...] = ()
     """Ids of records that end, each before those that it names."""
@@ -74,6 +77,8 @@ def to_line(change: Change) -> bytes:
         document["tags"] = change.tags
     if change.digest is not None:
         document["digest"] = str(change.digest)
+    if change.digests:
+        document["digests"] = [str(each) for each in change.digests]
     if change.records:
         document["records"] = [_spell(state) for state in change.records]
     if change.gone:
@@ -100,6 +105,7 @@ def from_line(line: bytes) -> Change:
         ),
         tags=tuple(document.get("tags", [])),
         digest=None if digest is None else Digest.parse(digest),
+        digests=tuple(Digest.parse(each) for each in document.get("digests", [])),
         records=tuple(_read(each, repository.project) for each in document.get("records", [])),
         gone=tuple(document.get("gone", [])),
     )

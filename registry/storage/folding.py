@@ -51,6 +51,8 @@ class _Repository:
             self.manifests.pop(digest, None)
         elif change.op == "unlink":
             self.links.pop(digest, None)
+        for each in change.digests:
+            self.links.pop(str(each), None)
 
     def alive(self) -> set[int]:
         """The lines of which something is left; of a repository that is empty, its last one."""

@@ -163,9 +163,11 @@ class MemoryLedger:
         self._link(repository, holding)
         return holding
 
-    async def touch_link(self, repository: RepositoryName, digest: Digest) -> None:
-        if (repository, digest) in self._names.links:
-            self._names.links[repository, digest] = self._clock()
+    async def touch_link(self, repository: RepositoryName, digest: Digest) -> bool:
+        if (repository, digest) not in self._names.links:
+            return False
+        self._names.links[repository, digest] = self._clock()
+        return True
 
     async def put_manifest(self, put: ManifestPut) -> Position:
         name = put.repository

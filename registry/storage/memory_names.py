@@ -31,7 +31,7 @@ class Names:
         name = change.repository
         self.repositories.add(name)
         for blob in change.blobs:
-            self.blobs.setdefault(blob.digest, blob)
+            self.blobs[blob.digest] = blob
             self.links.setdefault((name, blob.digest), change.at)
         if change.manifest is not None:
             here = name, change.manifest.digest
@@ -50,6 +50,8 @@ class Names:
         if change.op == "unlink":
             assert change.digest is not None
             self.links.pop((name, change.digest), None)
+        for each in change.digests:
+            self.links.pop((name, each), None)
         for state in change.records:
             self.records[state.record.id] = state
         for gone in change.gone:

@@ -254,8 +254,8 @@ class Ledger(Protocol):
         """Mount: link *repository* to a blob that *source* is linked to; raises BlobUnknown."""
         ...
 
-    async def touch_link(self, repository: RepositoryName, digest: Digest) -> None:
-        """Promise the blob anew: raise ``touched_at`` to now. No error where there is no link."""
+    async def touch_link(self, repository: RepositoryName, digest: Digest) -> bool:
+        """Promise the blob anew: raise ``touched_at`` to now. False where there is no link."""
         ...
 
     async def put_manifest(self, put: ManifestPut) -> Position:

@@ -86,5 +86,7 @@ class Storage:
     hashers: Hashers = field(default_factory=Hashers)
     configs: Remembered[ImageConfig] = field(default_factory=Remembered)
     """Bytes, never rights: who may read them is asked each time."""
+    promise: float = 6 * 3600.0
+    """Seconds after which a look at a blob promises it anew: a quarter of the collector's grace."""
     disagreement: str | None = None
     """Why ledger and store do not fit together; while it is set nothing is changed or denied."""

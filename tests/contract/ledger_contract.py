@@ -62,13 +62,13 @@ class LedgerNameContract:
         began = clock.now
         assert (await ledger.find_blob(SHOES, blob("sole").digest)).touched_at == began
         clock.now += 10
-        await ledger.touch_link(SHOES, blob("sole").digest)
+        assert await ledger.touch_link(SHOES, blob("sole").digest)
         assert (await ledger.find_blob(SHOES, blob("sole").digest)).touched_at == began + 10
         clock.now += 10
         await store(ledger, SHOES, blob("sole"))
         assert (await ledger.find_blob(SHOES, blob("sole").digest)).touched_at == began + 20
-        await ledger.touch_link(SHOES, UNKNOWN)
-        await ledger.touch_link(HATS, blob("sole").digest)
+        assert not await ledger.touch_link(SHOES, UNKNOWN)
+        assert not await ledger.touch_link(HATS, blob("sole").digest)
         with pytest.raises(BlobUnknown):
             await ledger.find_blob(HATS, blob("sole").digest)
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import uvicorn
 
-from registry import pull, receive, wiring
+from registry import receive, wiring
 from registry.config import Config
 from registry.storage.ports import BlobStore, Journal, Ledger
+from registry.storage.storage import Storage
 from support import planted
 from support.faultpoints import FaultPoints
 
@@ -71,7 +72,7 @@ def watch(points: FaultPoints) -> None:
     journal: Any = vars(wiring)["FilesystemJournal"]
     setattr(wiring, "FilesystemJournal", partial(journal, rotate_at=4096))  # noqa: B010
     points.watch_commits()
-    pull.PROMISE = -1.0  # each look at a blob promises it anew
+    vars(wiring)["Storage"] = partial(Storage, promise=-1.0)  # each look promises anew
 
 
 def serve(config: Config) -> None:

@@ -27,6 +27,7 @@ from registry.storage.ledger.schema import (
     repository,
     tag,
 )
+from registry.storage.ledger.trash import throw_away
 from registry.storage.records import ImageRecord, ManifestRecord
 
 
@@ -52,6 +53,17 @@ def _move_tag(dialect: Dialect) -> ClauseElement:
     return statement.on_conflict_do_update(index_elements=keys, set_=moved)
 
 
+def _restore_blob(dialect: Dialect) -> ClauseElement:
+    """A blob may have been collected and pushed again: the later line knows its object."""
+    statement = insert_into(dialect, blob)
+    taken = {name: statement.excluded[name] for name in ("object", "size", "created_at")}
+    return statement.on_conflict_do_update(
+        index_elements=["digest"],
+        set_=taken,
+        where=blob.c.created_at < statement.excluded.created_at,
+    )
+
+
 _HERE: BindParameter[Any] = bindparam("here")
 _DIGEST: BindParameter[Any] = bindparam("digest")
 _FIND_REPOSITORY = Prepared(
@@ -74,10 +86,15 @@ _DELETE_REFERENCES = Prepared(
     )
 )
 _MOVE_TAG = Prepared(_move_tag, columns_of(tag))
+_TAGGED = PreparedList(
+    lambda names: select(tag.c.name, tag.c.digest).where(
+        tag.c.repository_id == _HERE, tag.c.name.in_(names)
+    )
+)
 _DELETE_TAGS = PreparedList(
     lambda names: delete(tag).where(tag.c.repository_id == _HERE, tag.c.name.in_(names))
 )
-_ADD_BLOB = upsert(blob)
+_RESTORE_BLOB = Prepared(_restore_blob, columns_of(blob, ["verified_at", "bad"]))
 _ADD_LINK = upsert(link)
 _DELETE_LINK = Prepared(
     lambda _: delete(link).where(link.c.repository_id == _HERE, link.c.digest == _DIGEST)
@@ -119,13 +136,19 @@ def apply(connection: Connection, here: int, change: Change) -> None:
         assert change.manifest is not None
         _put(connection, here, change, change.manifest)
     elif change.op == "delete-manifest":
+        throw_away(connection, here, digest, change.tags, change.at)
         _DELETE_TAGS(connection, change.tags, here=here)
         _DELETE_REFERENCES(connection, here=here, digest=digest)
         _DELETE_MANIFEST(connection, here=here, digest=digest)
     elif change.op == "delete-tag":
+        for row in _TAGGED(connection, change.tags, here=here):
+            throw_away(connection, here, row.digest, [row.name], change.at)
         _DELETE_TAGS(connection, change.tags, here=here)
     elif change.op == "unlink":
         _DELETE_LINK(connection, here=here, digest=digest)
+    elif change.op == "collect":
+        for each in change.digests:
+            _DELETE_LINK(connection, here=here, digest=str(each))
     _write_records(connection, change.records)
     for gone in change.gone:
         remove_record(connection, gone)
@@ -142,7 +165,7 @@ def restore_blobs(connection: Connection, here: int, change: Change) -> None:
         }
         for each in change.blobs
     ]
-    _ADD_BLOB.many(connection, blobs)
+    _RESTORE_BLOB.many(connection, blobs)
     links = [
         {"repository_id": here, "digest": str(each.digest), "touched_at": change.at}
         for each in change.blobs

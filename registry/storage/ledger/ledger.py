@@ -159,8 +159,8 @@ class SqlLedger:
             lambda c: uploads.mount(c, self._now(c), repository, source, digest)
         )
 
-    async def touch_link(self, repository: RepositoryName, digest: Digest) -> None:
-        await self._database.write(
+    async def touch_link(self, repository: RepositoryName, digest: Digest) -> bool:
+        return await self._database.write(
             lambda c: uploads.touch(c, self._now(c), repository, digest), durable=False
         )
 

@@ -59,6 +59,10 @@ class PostgresqlDatabase:
 
         return await self._in_thread(run)
 
+    async def read_aside(self, work: Callable[[Connection], Answer]) -> Answer:
+        """The same, for what takes long."""
+        return await self.read(work)
+
     async def write(self, work: Callable[[Connection], Answer], *, durable: bool = True) -> Answer:
         """Carry out *work* in a transaction; it has been committed when this answers.
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.crud import REQUIRED
 
 CHUNK = 512
 """Values in one statement at most: databases bound them."""
@@ -103,7 +104,11 @@ class _Compiled:
     ) -> None:
         compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
         self.sql = str(compiled)
-        self._constants = {key: it for key, it in compiled.params.items() if it is not None}
+        self._constants = {
+            key: each
+            for key, each in compiled.params.items()
+            if each is not None and each is not REQUIRED  # else a value forgotten would be bound
+        }
         self._order: list[str] | None = getattr(compiled, "positiontup", None)
 
     def lay_out(self, named: Values) -> Any:

@@ -33,7 +33,7 @@ _BLOB = Prepared(
         .select_from(repository)
         .join(link, link.c.repository_id == repository.c.id)
         .join(blob, blob.c.digest == link.c.digest)
-        .where(*_IN_REPOSITORY, link.c.digest == bindparam("digest"))
+        .where(*_IN_REPOSITORY, link.c.digest == bindparam("digest"), ~blob.c.bad)
     )
 )
 _BY_DIGEST = Prepared(

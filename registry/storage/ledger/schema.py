@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -77,7 +78,11 @@ blob = Table(
     Column("object", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("verified_at", Double, nullable=False, server_default="0"),
+    Column("bad", Boolean, nullable=False, server_default=false()),
+    Index(None, "verified_at", "digest"),
 )
+"""*verified_at*: when its bytes were last hashed anew. *bad*: they were not those; absent then."""
 
 link = Table(
     "link",
@@ -182,6 +187,47 @@ journal = Table(
     Column("content", LargeBinary, nullable=False),
 )
 """Lines on their way beside the bytes."""
+
+trash = Table(
+    "trash",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    _repository(),
+    Column("digest", _BYTES, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("deleted_at", Double, nullable=False, index=True),
+    Index(None, "repository_id", "deleted_at"),
+)
+"""Manifests and tags that were deleted, and can be taken back."""
+
+trash_reference = Table(
+    "trash_reference",
+    metadata,
+    Column("trash_id", String(36), ForeignKey("trash.id"), primary_key=True),
+    Column("digest", _BYTES, primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Index(None, "digest"),
+)
+"""What is kept for them: as in reference, and the manifest itself."""
+
+removal = Table(
+    "removal",
+    metadata,
+    Column("object", Text, primary_key=True),
+    Column("since", Double, nullable=False, index=True),
+)
+"""Objects that no blob names any more, on their way out of the store."""
+
+job = Table(
+    "job",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", String(36), nullable=False),
+    Column("until", Double, nullable=False),
+)
+"""Who does what only one may do at a time, and until when without another word."""
 
 signing_key = Table(
     "signing_key",

@@ -56,6 +56,7 @@ class SqliteDatabase:
         self._raw = _driver(self._reader)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closed = False
+        self._reading = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="ledger", daemon=True)
         self._thread.start()
 
@@ -73,6 +74,15 @@ class SqliteDatabase:
         """Carry out *work*, which only reads, at once."""
         with translated():
             return work(self._reader)
+
+    async def read_aside(self, work: Callable[[Connection], Answer]) -> Answer:
+        """The same in a thread, for what takes long; one at a time, and never beside ``read``."""
+
+        def run() -> Answer:
+            with self._reading, translated():
+                return work(self._reader)
+
+        return await asyncio.to_thread(run)
 
     async def write(self, work: Callable[[Connection], Answer], *, durable: bool = True) -> Answer:
         """Carry out *work* in a transaction; it has been committed when this answers.

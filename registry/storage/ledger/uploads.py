@@ -13,7 +13,7 @@ from registry.oci.names import RepositoryName
 from registry.storage.changes import Change
 from registry.storage.ledger.apply import ensure_repository, find_repository
 from registry.storage.ledger.prepared import Prepared, columns_of, insert_into, upsert
-from registry.storage.ledger.schema import blob, link, reference, repository, upload
+from registry.storage.ledger.schema import blob, link, reference, removal, repository, upload
 from registry.storage.ledger.writes import lock_project, write_line
 from registry.storage.records import BlobRecord, Segment, Upload
 
@@ -95,12 +95,32 @@ _FINISH = Prepared(
     )
 )
 _ADD_BLOB = upsert(blob)
-_FIND_BLOB = Prepared(lambda _: select(blob.c.object, blob.c.size).where(blob.c.digest == _DIGEST))
+_FIND_BLOB = Prepared(
+    lambda _: (
+        select(blob.c.object, blob.c.size, blob.c.bad)
+        .where(blob.c.digest == _DIGEST)
+        .with_for_update(key_share=True)
+    )
+)
+_HEAL_BLOB = Prepared(
+    lambda _: (
+        update(blob)
+        .where(blob.c.digest == _DIGEST)
+        .values(
+            object=bindparam("object"),
+            size=bindparam("size"),
+            created_at=bindparam("created_at"),
+            verified_at=bindparam("verified_at"),
+            bad=False,
+        )
+    )
+)
+_ADD_REMOVAL = upsert(removal)
 _LOCK_LINKED = Prepared(
     lambda _: (
         select(blob.c.object, blob.c.size)
         .join(link, link.c.digest == blob.c.digest)
-        .where(link.c.repository_id == _HERE, blob.c.digest == _DIGEST)
+        .where(link.c.repository_id == _HERE, blob.c.digest == _DIGEST, ~blob.c.bad)
         .with_for_update()
     )
 )
@@ -231,11 +251,27 @@ def finish(
         )
         if ended.rowcount == 0:
             raise UploadBusy("another request has taken this upload over")
-    _ADD_BLOB(connection, digest=digest, object=stored.object, size=stored.size, created_at=now)
-    row = _FIND_BLOB(connection, held=digest).one()
-    holding = BlobRecord(stored.digest, row.object, row.size)
+    holding = _hold_blob(connection, now, stored)
     _grant(connection, now, name, holding)
     return holding
+
+
+def _hold_blob(connection: Connection, now: float, stored: BlobRecord) -> BlobRecord:
+    """The blob's row, which stays until this transaction ends: a collector may be at it.
+
+    One whose bytes were found to be bad takes the new object, which were hashed just now.
+    """
+    digest = str(stored.digest)
+    fresh = {"object": stored.object, "size": stored.size, "created_at": now, "verified_at": now}
+    row = None
+    while row is None:  # at most once more for each collector that took it in between
+        _ADD_BLOB(connection, digest=digest, bad=False, **fresh)
+        row = _FIND_BLOB(connection, held=digest).one_or_none()
+    if row.bad:
+        _ADD_REMOVAL(connection, object=row.object, since=now)
+        _HEAL_BLOB(connection, held=digest, **fresh)
+        return stored
+    return BlobRecord(stored.digest, row.object, row.size)
 
 
 def mount(
@@ -279,9 +315,9 @@ def _promise(connection: Connection, now: float, here: int | None, digest: str) 
     return touched.rowcount > 0
 
 
-def touch(connection: Connection, now: float, name: RepositoryName, digest: Digest) -> None:
+def touch(connection: Connection, now: float, name: RepositoryName, digest: Digest) -> bool:
     """As in Ledger.touch_link."""
-    _promise(connection, now, find_repository(connection, name), str(digest))
+    return _promise(connection, now, find_repository(connection, name), str(digest))
 
 
 def _row(

@@ -106,7 +106,7 @@ _LINKED = PreparedList(
     lambda digests: (
         select(blob.c.digest, blob.c.object, blob.c.size)
         .join(link, link.c.digest == blob.c.digest)
-        .where(link.c.repository_id == _HERE, blob.c.digest.in_(digests))
+        .where(link.c.repository_id == _HERE, blob.c.digest.in_(digests), ~blob.c.bad)
         .order_by(blob.c.digest)
         .with_for_update()
     )

@@ -1,0 +1,1 @@
+"""Garbage, collected while pushes go on: planned, explained, swept (DESIGN: garbage)."""

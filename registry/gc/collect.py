@@ -1,0 +1,79 @@
+"""One run of the collector: plan, then sweep unless dry, the only one at a time."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Callable
+
+from registry.gc import plan as planning
+from registry.gc import sweep
+from registry.gc.plan import Plan
+from registry.gc.policy import Rules, is_braked
+from registry.gc.sweep import Report
+from registry.oci.errors import StorageUnavailable
+from registry.oci.names import RepositoryName
+from registry.storage.collection import Collection
+from registry.storage.storage import Storage
+
+JOB = "collect"
+LEASE = 60.0
+"""Seconds after which another may collect in place of one that fell silent."""
+
+
+class Busy(Exception):
+    """Somebody collects at this moment."""
+
+
+async def run(
+    storage: Storage,
+    collection: Collection,
+    rules: Rules,
+    now: float,
+    *,
+    repository: RepositoryName | None = None,
+    force: bool = False,
+    progress: Callable[[str, int], None] = lambda *_: None,
+) -> tuple[Plan, Report]:
+    """Collect once. *force* releases the brake.
+
+    Raises Busy, and StorageUnavailable while store and ledger disagree: then nothing may go.
+    """
+    async with alone(collection):
+        if storage.disagreement is not None:
+            raise StorageUnavailable(storage.disagreement)
+        plan = await planning.make(
+            collection, rules, now, repository=repository,
+            progress=lambda count: progress("plan", count),
+        )  # fmt: skip
+        if is_braked(rules, plan.doomed, plan.totals) and not force:
+            return plan, Report(braked=True)
+        report = await sweep.execute(
+            storage, collection, plan, rules, now, lambda count: progress("sweep", count)
+        )
+        return plan, report
+
+
+@contextlib.asynccontextmanager
+async def alone(collection: Collection, job: str = JOB) -> AsyncIterator[None]:
+    """Be the only one at *job*; raises Busy. A run that lost its lease is cancelled."""
+    holder = str(uuid.uuid4())
+    if not await collection.lease(job, holder, LEASE):
+        raise Busy(job)
+    me = asyncio.current_task()
+    assert me is not None
+
+    async def renew() -> None:
+        held = True
+        while held:
+            await asyncio.sleep(LEASE / 4)
+            held = await collection.lease(job, holder, LEASE)
+        me.cancel("another has taken the job over")
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await renewing
+        await collection.release(job, holder)

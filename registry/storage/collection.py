@@ -1,0 +1,209 @@
+"""What a collector asks of a ledger: the port beside Ledger, and its records."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from registry.oci.digest import Digest
+from registry.oci.names import RepositoryName
+from registry.storage.records import BlobRecord, Position
+
+
+@dataclass(frozen=True, slots=True)
+class UnneededLink:
+    """A repository's right to a blob that nothing in it names."""
+
+    repository: RepositoryName
+    digest: Digest
+    size: int
+    touched_at: float
+    key: tuple[int, str]
+    """Its place in the order in which they are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condemned:
+    """What a condemnation took away, for good."""
+
+    links: int
+    objects: tuple[BlobRecord, ...]
+    """Blobs that no repository is linked to any more; their objects can leave the store."""
+    position: Position | None
+    """The journal line that says so; None where nothing was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Untagged:
+    """A manifest that no tag, index, subject or trash holds."""
+
+    repository: RepositoryName
+    digest: Digest
+    size: int
+    pushed_at: float
+    key: tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StaleUpload:
+    """A session that nobody wrote to for long."""
+
+    repository: RepositoryName
+    id: str
+    offset: int
+    touched_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrashEntry:
+    """A manifest that was deleted, or lost tags; it can be put again under them."""
+
+    id: str
+    repository: RepositoryName
+    digest: Digest
+    media_type: str
+    content: bytes
+    tags: tuple[str, ...]
+    deleted_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A manifest that names something, and the tags on it."""
+
+    repository: RepositoryName
+    digest: Digest
+    kind: str
+    """``blob``, ``manifest`` or ``subject``: how it names it."""
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a ledger knows of one digest."""
+
+    digest: Digest
+    blob: BlobRecord | None
+    bad: bool
+    links: tuple[tuple[RepositoryName, float], ...]
+    """Repository, and when the blob was last promised to it."""
+    manifests: tuple[tuple[RepositoryName, float, tuple[str, ...]], ...]
+    """Where it is a manifest: repository, when it was pushed, its tags."""
+    holders: tuple[Holder, ...]
+    trash: tuple[tuple[RepositoryName, float, str], ...]
+    """Trash entries that keep it: repository, when it was deleted, how it is named there."""
+    leaving: bool
+    """Whether an object of it is on its way out of the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much there is."""
+
+    blobs: int
+    bytes: int
+
+
+class Collection(Protocol):
+    """Garbage in a ledger: found by pages, and condemned under the locks that pushes take.
+
+    Times are seconds, UTC. Every method is one transaction and may raise StorageUnavailable.
+    """
+
+    async def lease(self, job: str, holder: str, seconds: float) -> bool:
+        """Be the only one to do *job* for *seconds*, or go on being it; False: another is."""
+        ...
+
+    async def release(self, job: str, holder: str) -> None:
+        """End that. Idempotent."""
+        ...
+
+    async def totals(self) -> Totals:
+        """Blobs and bytes in all."""
+        ...
+
+    async def unneeded_links(
+        self, before: float, *, after: tuple[int, str] | None = None, limit: int = 1000
+    ) -> list[UnneededLink]:
+        """Links last promised before *before*, which no manifest and no trash of theirs names."""
+        ...
+
+    async def unlinked_blobs(self, before: float, *, limit: int = 1000) -> list[BlobRecord]:
+        """Blobs that came before *before* and that no repository is linked to."""
+        ...
+
+    async def condemn(
+        self, repository: RepositoryName, digests: Sequence[Digest], before: float
+    ) -> Condemned:
+        """Take the links that are still unneeded, and the blobs that have none left then.
+
+        Looks again under the rows' locks: whatever was named or promised meanwhile stays.
+        """
+        ...
+
+    async def condemn_unlinked(self, digests: Sequence[Digest], before: float) -> Condemned:
+        """The same for blobs that no repository is linked to."""
+        ...
+
+    async def removals(self, *, limit: int = 1000) -> list[str]:
+        """Objects on their way out, the longest waiting first."""
+        ...
+
+    async def removed(self, objects: Sequence[str]) -> None:
+        """These are out."""
+        ...
+
+    async def unknown_objects(self, objects: Sequence[str]) -> list[str]:
+        """Those of *objects* that no blob has and that are not on their way out."""
+        ...
+
+    async def stale_uploads(self, before: float, *, limit: int = 1000) -> list[StaleUpload]:
+        """Open sessions that nobody wrote to since *before*, and whose lease has ended."""
+        ...
+
+    async def forget_upload(self, upload: str, before: float) -> bool:
+        """End such a session; False where somebody wrote to it meanwhile."""
+        ...
+
+    async def untagged(
+        self, before: float, *, after: tuple[int, str] | None = None, limit: int = 1000
+    ) -> list[Untagged]:
+        """Manifests pushed before *before* that nothing holds."""
+        ...
+
+    async def collect_manifest(
+        self, repository: RepositoryName, digest: Digest, before: float
+    ) -> Position | None:
+        """Delete such a manifest, into the trash; None where something holds it now."""
+        ...
+
+    async def list_trash(self, *, project: str | None, limit: int = 1000) -> list[TrashEntry]:
+        """What can be taken back, the newest first."""
+        ...
+
+    async def drop_trash(self, entry: str) -> None:
+        """Forget one entry. Idempotent."""
+        ...
+
+    async def purge_trash(self, before: float) -> int:
+        """Forget what was deleted before *before*; how many entries."""
+        ...
+
+    async def facts(self, digest: Digest) -> Facts:
+        """All that is known of *digest*."""
+        ...
+
+    async def unverified(self, before: float, *, limit: int = 100) -> list[BlobRecord]:
+        """Blobs not hashed anew since *before*, the oldest first; bad ones are left out."""
+        ...
+
+    async def verified(self, blob: BlobRecord, *, good: bool) -> None:
+        """*blob*'s object was hashed just now. One that is not good is absent from then on."""
+        ...
+
+    async def bad_blobs(self) -> list[Facts]:
+        """Of each bad blob what names it: the tags that break."""
+        ...
+
+    async def oldest_verified(self) -> float | None:
+        """When the blob whose turn is next was hashed last, or came; None without blobs."""
+        ...
