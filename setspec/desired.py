@@ -157,13 +157,11 @@ class Operation:
     @property
     def containers(self) -> tuple[str, ...]:
         """The containers that it names."""
-        match self.args:
-            case Restart() | RebuildDisk():
-                return self.args.containers or ()
-            case Snapshot() | Deploy():
-                return (self.args.container,)
-            case SetPassword() | SyncStatus():
-                return ()
+        if isinstance(self.args, Restart | RebuildDisk):
+            return self.args.containers or ()
+        if isinstance(self.args, Snapshot | Deploy):
+            return (self.args.container,)
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,16 +19,19 @@ _OPERATIONS: Final[dict[str, Places]] = {Deploy.kind: DEPLOY, SetPassword.kind: 
 
 def check(item: JsonObject) -> Iterator[Fault]:
     """What is wrong with *item*, a set whose form is right."""
-    spec = [_under(("spec",), fault) for fault in sense.check(item["spec"])]
-    yield from spec
-    yield from _plain(item)
-    if spec:
-        return
-    yield from _normal(item)
+    for rule in (_sense, _plain, _normal):  # each needs that those before it found nothing
+        if found := [*rule(item)]:
+            yield from found
+            return
     loaded = load(DesiredSet, item)
-    for rule in _RULES:
-        yield from rule(loaded)
+    for check_loaded in _RULES:
+        yield from check_loaded(loaded)
     yield from _secrets(item, loaded)
+
+
+def _sense(item: JsonObject) -> Iterator[Fault]:
+    for fault in sense.check(item["spec"]):
+        yield replace(fault, path=("spec", *fault.path))
 
 
 def _normal(item: JsonObject) -> Iterator[Fault]:
@@ -149,10 +152,6 @@ def _parts(item: JsonObject) -> Iterator[tuple[Path, JsonObject, Places]]:
 def _same(path: Path, placed: list[str], wanted: list[str], needed: str) -> Iterator[Fault]:
     if sorted(placed) != sorted(wanted):
         yield Fault(path, "other", f"are not {needed}", "", "")
-
-
-def _under(path: Path, fault: Fault) -> Fault:
-    return replace(fault, path=(*path, *fault.path))
 
 
 def _no_name(pointer: str, value: str) -> str:  # noqa: ARG001 - a NewReference

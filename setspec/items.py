@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from setspec import form
-from setspec.faults import DocumentInvalid, Fault, Faults, Path
+from setspec.faults import DocumentInvalid, Fault, Path
 from setspec.loose import number, text
 from setspec.strict import HOST_BOUNDS, JsonObject, copy, read
 
@@ -71,43 +71,47 @@ def envelope(raw: bytes | str | JsonObject, file: str, protocol: int) -> JsonObj
     return document
 
 
+def no_rules(_: JsonObject) -> Iterable[Fault]:
+    """For items of which their schema says everything."""
+    return ()
+
+
 def sift(
-    document: JsonObject, kind: Kind, rules: Callable[[JsonObject], Iterable[Fault]]
+    document: JsonObject,
+    kind: Kind,
+    rules: Callable[[JsonObject], Iterable[Fault]] = no_rules,
+    others: Kind | None = None,
 ) -> tuple[list[JsonObject], list[Refused]]:
     """The items of *kind* that are good by schema and *rules*, and those that are not.
 
-    An id that stands there twice is refused each time: nobody knows which one is meant. What
-    *rules* finds has paths from the item on.
+    An id that stands twice among them, or among the *others* too, is refused each time: nobody
+    knows which one is meant. What *rules* finds has paths from the item on.
     """
     good: list[JsonObject] = []
     refused: list[Refused] = []
     items = document.get(kind.field, [])
-    times = Counter(_id(item, kind) for item in items)
+    times = Counter(_ids(document, kind))
+    if others is not None:
+        times.update(set(_ids(document, others)))
     for place, item in enumerate(items):
         path: Path = (kind.field, place)
         faults = form.check(item, kind.schema, path)
         if not faults.found():
-            if times[_id(item, kind)] > 1:
+            if times[item[kind.id]] > 1:
                 why = "Nobody knows which one is meant"
                 faults.add(Fault((*path, kind.id), "twice", "stands there twice", why, ""))
             faults.extend(replace(fault, path=(*path, *fault.path)) for fault in rules(item))
         if faults.found():
-            refused.append(refusal(item, kind, faults))
+            generation = number(item, "generation") if isinstance(item, dict) else None
+            refused.append(Refused(kind.name, _id(item, kind), generation, faults.found()))
         else:
             good.append(item)
     return good, refused
 
 
-def refusal(item: object, kind: Kind, faults: Faults) -> Refused:
-    """*item* of *kind*, refused for *faults*."""
-    generation = number(item, "generation") if isinstance(item, dict) else None
-    return Refused(kind.name, _id(item, kind), generation, faults.found())
-
-
-def no_rules(_: JsonObject) -> Iterable[Fault]:
-    """An item of which its schema says everything."""
-    return ()
-
-
 def _id(item: object, kind: Kind) -> str | None:
     return text(item, kind.id) if isinstance(item, dict) else None
+
+
+def _ids(document: JsonObject, kind: Kind) -> list[str | None]:
+    return [_id(item, kind) for item in document.get(kind.field, [])]

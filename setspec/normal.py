@@ -48,12 +48,11 @@ class Exec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A deployed file; either *content* or *content_base64*."""
+    """A deployed file; *content* if it is UTF-8 (a secret: as it came), else *content_base64*."""
 
     path: str
     content: str | SecretRef | None = None
     content_base64: str | SecretRef | None = None
-    """Only for what is no UTF-8, unless it is a secret."""
     mode: str = "0644"
     uid: int = 0
     gid: int = 0
@@ -139,7 +138,6 @@ class Limits:
 
     pids: int = 512
     nofile: int | None = None
-    """None: what the host gives."""
     writable: Disk = 10 * GIB
     logs: Small = 64 * MIB
 
@@ -195,7 +193,6 @@ class Volume:
     quota: Disk | None = None
     """None only with *source*: as large as it is."""
     inodes: int | None = None
-    """None: the driver's own measure."""
     source: str | None = field(default=None, metadata={"name": "from"})
     """A kept volume's id."""
 

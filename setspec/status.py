@@ -3,16 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 from setspec.desired import FEATURES, PROTOCOL, Epoch
-from setspec.items import Kind, Reading, envelope, no_rules, sift
-from setspec.shape import dump, load
-from setspec.strict import JsonObject
-
-_FILE: Final = "status.json"
-_SETS: Final = Kind("sets", "set", f"{_FILE}#/$defs/set", "set")
-_RESULTS: Final = Kind("operations", "result", f"{_FILE}#/$defs/result", "id")
 
 
 class SetState(StrEnum):
@@ -233,20 +225,3 @@ class Status:
     refused: tuple[Refusal, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     resources: Resources | None = None
-
-
-def read_status(raw: bytes | str | JsonObject) -> Reading[Status]:
-    """The status that *raw* is, and what of it is refused: a set or a result, each alone.
-
-    Raises DocumentInvalid where the envelope is at fault, or the protocol another.
-    """
-    document = envelope(raw, _FILE, PROTOCOL)
-    sets, bad_sets = sift(document, _SETS, no_rules)
-    results, bad_results = sift(document, _RESULTS, no_rules)
-    good = {**document, "sets": sets, "operations": results}
-    return Reading(load(Status, good), (*bad_sets, *bad_results))
-
-
-def write_status(status: Status) -> JsonObject:
-    """*status* as JSON."""
-    return dump(status)

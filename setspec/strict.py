@@ -29,7 +29,7 @@ class Bounds:
 
 
 SET_BOUNDS: Final = Bounds(size=4 * _MIB, values=50_000)
-HOST_BOUNDS: Final = Bounds(size=128 * _MIB, values=8_000_000)
+HOST_BOUNDS: Final = Bounds(size=64 * _MIB, values=2_000_000)
 """For desired state and status: a host's sets together."""
 
 

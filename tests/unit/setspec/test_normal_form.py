@@ -22,8 +22,8 @@ from support.setdocs import (
     named,
     refused,
     small,
-    v3_documents,
 )
+from support.setdraws import BUSY, v3_documents
 
 
 def reference(name: str) -> SecretRef:
@@ -159,11 +159,13 @@ def test_the_order_of_networks_keys_and_arguments_stays() -> None:
     assert spec.containers[0].command == Command(cmd="x", args=("z", "a"))
 
 
+@BUSY
 @given(v3_documents())
 def test_good_documents_are_accepted(document: dict[str, Any]) -> None:
     assert refused(document) == ()
 
 
+@BUSY
 @given(v3_documents())
 def test_the_normal_form_as_json_is_the_same_normal_form(document: dict[str, Any]) -> None:
     spec = accepted(document).spec
@@ -183,6 +185,7 @@ def test_the_document_that_says_everything_goes_there_and_back() -> None:
     assert accepted(dump(spec)).spec == spec
 
 
+@BUSY
 @given(v3_documents(), st.randoms(use_true_random=False))
 def test_the_order_of_fields_and_containers_changes_no_fingerprint(
     document: dict[str, Any], chance: Any

@@ -18,6 +18,7 @@ from setspec.units import (
     spell_bytes,
     spell_cores,
 )
+from support.setdraws import BUSY
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,7 @@ def test_bytes_are_spelled_by_the_largest_unit_that_divides_them(number: int, te
     assert spell_bytes(number) == text
 
 
+@BUSY
 @given(st.integers(0, 2**63))
 def test_what_is_spelled_is_read(number: int) -> None:
     assert parse_bytes(spell_bytes(number)) == number

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from setspec.faults import FAULT_LIMIT, DocumentInvalid
 from setspec.strict import SET_BOUNDS, Bounds, copy, read
+from support.setdraws import BUSY
 
 TINY = Bounds(size=100, values=8, depth=3)
 
@@ -144,12 +145,14 @@ JSON = st.recursive(
 )
 
 
+@BUSY
 @given(st.dictionaries(NAMES, JSON, max_size=4))
 def test_good_json_is_read_as_it_is(document: dict[str, Any]) -> None:
     assert read(json.dumps(document), SET_BOUNDS) == document
     assert copy(document, SET_BOUNDS) == document
 
 
+@BUSY
 @given(st.binary(max_size=60) | st.text(max_size=60))
 def test_whatever_is_sent_is_read_or_refused(raw: bytes | str) -> None:
     try:

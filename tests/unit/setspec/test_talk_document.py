@@ -13,7 +13,8 @@ from setspec.setdocument import Defaults
 from setspec.shape import dump
 from setspec.units import GIB, MIB, Units
 from setspec.v2 import convert
-from support.setdocs import TALK, accepted, cloned, mutated, refused, told
+from support.setdocs import TALK, accepted, cloned, refused, told
+from support.setdraws import BUSY, mutated
 
 THE_TALKS: dict[str, Any] = json.loads(TALK)
 
@@ -85,6 +86,23 @@ def test_a_number_that_its_unit_cannot_bear_is_refused_where_it_stands(
     assert fault.pointer == f"/containers/0/options/{name}"
     assert fault.rule == "unit"
     assert fix in fault.fix
+
+
+@pytest.mark.parametrize(
+    ("cpu", "rule", "fix"),
+    [
+        (0, "exclusiveMinimum", "Write more than 0"),
+        (-1, "exclusiveMinimum", "Write more than 0"),
+        (10**7, "maximum", "Write at most 1000000"),
+        (True, "type", "Write it like 80"),
+        (None, "type", "Write it like 80"),
+        ("80%", "pattern", "Write it like 80"),
+        ("0.001", "format", "Must be at least 10m and at most 1000000m"),
+    ],
+)
+def test_cores_of_no_possible_form(cpu: Any, rule: str, fix: str) -> None:
+    (fault,) = refused(talk(cpu=cpu))
+    assert (fault.pointer, fault.rule, fault.fix) == ("/containers/0/options/cpu", rule, fix)
 
 
 def test_faults_point_into_the_document_that_was_sent() -> None:
@@ -165,6 +183,7 @@ def v2_documents(draw: st.DrawFn) -> dict[str, Any]:
     return {"version": "v2", "appkey": "a", "containers": containers}
 
 
+@BUSY
 @given(v2_documents())
 def test_a_good_v2_document_is_a_good_v3_document(document: dict[str, Any]) -> None:
     converted = convert(document, Units())
@@ -173,6 +192,7 @@ def test_a_good_v2_document_is_a_good_v3_document(document: dict[str, Any]) -> N
     assert accepted(dump(accepted(document).spec)).spec == accepted(document).spec
 
 
+@BUSY
 @given(mutated(v2_documents()))
 def test_what_the_schema_refuses_is_refused_and_nothing_breaks(document: dict[str, Any]) -> None:
     faults = refused(document)
