@@ -1,6 +1,7 @@
 """The schemas, the readers and the dataclasses say the same."""
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -85,6 +86,34 @@ def test_every_pattern_and_bound_has_a_description_beside_it(name: str) -> None:
     for node in nodes(schema(name)):
         if isinstance(node.get("pattern"), str):
             assert "description" in node or node.get("writeOnly"), node
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_no_pattern_takes_long_for_whatever_text(name: str) -> None:
+    pieces = [
+        "a",
+        "a-",
+        "a/",
+        "/a",
+        "/.",
+        ".",
+        "-",
+        "a.",
+        "_",
+        "a_",
+        "0",
+        "a:",
+        "a@",
+        "A",
+        " ",
+        "a--",
+    ]
+    for node in nodes(schema(name)):
+        if isinstance(node.get("pattern"), str):
+            for piece in pieces:
+                for end in ("!", "\0", "A/", "\n"):
+                    re.search(node["pattern"], piece * 20_000 + end)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
