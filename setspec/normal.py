@@ -124,10 +124,9 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """*before* is run, *signal* sent, and what still runs after *grace_s* is killed."""
+    """*before* is run, *signal* (None: the image's) sent; killed is what runs after *grace_s*."""
 
     signal: str | None = None
-    """None: the image's StopSignal, else SIGTERM."""
     grace_s: int = 10
     before: Exec | None = None
 
