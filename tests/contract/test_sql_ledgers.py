@@ -1,8 +1,10 @@
 """The ledger on SQLite and on a real PostgreSQL: the port's promises, one process or two."""
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -12,9 +14,10 @@ from sqlalchemy.pool import NullPool
 from contract.ledger_contract import LedgerContract
 from registry.oci.errors import StorageUnavailable
 from registry.storage.ledger import SqlLedger
+from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ledger.schema import metadata
 from registry.storage.ports import Ledger
-from support.ledgers import Clock, Template, own_schema
+from support.ledgers import SHOES, Clock, Template, own_schema
 
 
 @pytest.fixture
@@ -104,3 +107,34 @@ class TestMigrations:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         with pytest.raises(StorageUnavailable, match="does not know"):
             await SqlLedger.open(url)
+
+
+async def test_a_second_opening_in_one_process_keeps_the_firsts_locks(tmp_path: Path) -> None:
+    """Else another process takes itself for the last one, and removes what the first still uses."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    first = await SqlLedger.open(url)
+    await first.begin_upload(SHOES, "anna")
+    waiting = (tmp_path / "ledger.db-wal").stat().st_ino
+    second, collection = SqlLedger(url), SqlCollection(url)
+    source = (
+        "import asyncio, sys\n"
+        "from registry.oci.names import RepositoryName\n"
+        "from registry.storage.ledger import SqlLedger\n"
+        "async def main():\n"
+        "    ledger = await SqlLedger.open(sys.argv[1])\n"
+        "    session = await ledger.begin_upload(RepositoryName('shoes', 'red/boots'), 'bert')\n"
+        "    await ledger.close()\n"
+        "    print(session.id)\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", source, url]
+    done = await anyio.run_process(command, check=True)
+    other = done.stdout.decode().strip()
+    for ledger in (first, second):
+        assert (await ledger.find_upload(SHOES, other)).principal == "bert"
+    assert (tmp_path / "ledger.db-wal").stat().st_ino == waiting, "what was written aside stays"
+    mine = await first.begin_upload(SHOES, "anna")
+    assert (await second.find_upload(SHOES, mine.id)).principal == "anna"
+    await collection.close()
+    for ledger in (first, second):
+        await ledger.close()

@@ -42,7 +42,10 @@ class SqliteDatabase:
             raise StorageUnavailable("a SQLite ledger needs a file: sqlite:////path/ledger.db")
         refuse_network_file_system(Path(path))
         with unavailable_on(OSError):  # for the owner alone: it holds signing keys
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            # Never opened here once it is there: closing it would drop the locks that other
+            # connections of this process hold on it (sqlite.org/howtocorrupt.html, 2.2).
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             # Processes queue up here rather than in SQLite, whose waiters sleep and try again.
             self._turn = os.open(f"{path}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._connections: list[Connection] = []
