@@ -14,7 +14,7 @@ import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from registry import metrics, wiring
+from registry import cli_garbage, metrics, wiring
 from registry.config import Config, ConfigError
 from registry.oci.errors import RegistryError
 from registry.workers import Workers
@@ -25,22 +25,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+cli_garbage.add_to(app)
 _errors = Console(stderr=True, highlight=False)
 
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="TOML file; BERTH_… variables go over it.", metavar="FILE"),
 ]
-
-
-def _load(config: Path | None) -> Config:
-    if config is not None:
-        os.environ[wiring.CONFIG_VARIABLE] = str(config)
-    try:
-        return wiring.load_config()
-    except ConfigError as error:
-        _errors.print(f"berth: {error}", markup=False)
-        raise typer.Exit(2) from error
 
 
 @app.command()
@@ -70,13 +61,13 @@ def serve(
     for name, value in given.items():
         if value is not None:
             os.environ[f"BERTH_{name}"] = str(value)
-    settings = _load(config)
+    settings = wiring.loaded(config)
     try:
         asyncio.run(wiring.prepare(settings))
     except RegistryError as error:
         _errors.print(f"berth: {error}", markup=False)
         raise typer.Exit(1) from error
-    except ValueError as error:
+    except ConfigError as error:
         _errors.print(f"berth: {error}", markup=False)
         raise typer.Exit(2) from error
     listener = _bind(settings)
@@ -130,7 +121,7 @@ def rebuild(config: ConfigFile = None) -> None:
     Needed after the database was lost, or restored to an earlier state. May be broken off and
     repeated. A running server answers 503 for what it does not know until this is done.
     """
-    settings = _load(config)
+    settings = wiring.loaded(config)
     columns = (
         TextColumn("rebuilding"),
         BarColumn(),
@@ -158,7 +149,7 @@ def compact(config: ConfigFile = None) -> None:
 
     A server does so by itself once there is much; this is for before a backup. Servers may run.
     """
-    settings = _load(config)
+    settings = wiring.loaded(config)
     try:
         count = asyncio.run(wiring.compact(settings))
     except RegistryError as error:
@@ -170,7 +161,7 @@ def compact(config: ConfigFile = None) -> None:
 @app.command("check-config")
 def check_config(config: ConfigFile = None) -> None:
     """Read the configuration and say whether it would be served; print what it comes to."""
-    settings = _load(config)
+    settings = wiring.loaded(config)
     typer.echo(repr(settings))
 
 

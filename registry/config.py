@@ -3,6 +3,7 @@
 import dataclasses
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,8 +76,55 @@ class HttpConfig:
 class StorageConfig:
     """[storage]"""
 
+    kind: str = "directory"
+    """``directory``, or ``swift`` (the account of the service user of [openstack])."""
     directory: Path = Path("var")
     """Where blobs, uploads and the journal lie, and the ledger unless another is named."""
+    prefix: str = "berth"
+    """What the names of Swift's containers begin with."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in {"directory", "swift"}:
+            raise ValueError('storage.kind must be "directory" or "swift"')
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", self.prefix):
+            raise ValueError("storage.prefix is 1 to 32 of a-z, 0-9 and -, and begins with no -")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStackConfig:
+    """[openstack]: how the service user signs in, where ``swift`` or ``keystone`` is used."""
+
+    cloud: str | None = None
+    """An entry of clouds.yaml; without it OS_CLOUD, or what OS_AUTH_URL and its like say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GcConfig:
+    """[gc]: what nothing needs any more, and when it goes."""
+
+    every_minutes: float = 60.0
+    """How often a server collects by itself; 0: never, `berth gc` alone does."""
+    grace_hours: float = 24.0
+    """How long a blob that nothing names is left alone after a push, a mount or a look at it."""
+    upload_hours: float = 24.0
+    """After which an upload that nobody writes to is given up."""
+    trash_days: float = 14.0
+    """For which deleted tags and manifests can be taken back."""
+    untagged_days: float | None = None
+    """After which a manifest that no tag, index or subject holds is deleted; else it stays."""
+
+    def __post_init__(self) -> None:
+        if self.grace_hours < 1:
+            raise ValueError("gc.grace_hours must be 1 or more, or pushes in flight lose blobs")
+        if self.upload_hours < 1:
+            raise ValueError("gc.upload_hours must be 1 or more, or slow uploads are given up")
+        if self.trash_days < 0 or self.every_minutes < 0:
+            raise ValueError("gc.trash_days and gc.every_minutes must not be negative")
+        if self.untagged_days is not None and self.untagged_days * 24 < self.grace_hours:
+            raise ValueError(
+                "gc.untagged_days must not be less than gc.grace_hours, or an index's manifests "
+                "go before the index comes"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +144,16 @@ class AuthConfig:
     """[auth]"""
 
     kind: str = "none"
-    """``none`` (loopback only: whoever reaches the server may do all) or ``htpasswd``."""
+    """``none`` (loopback only: whoever reaches the server may do all), ``htpasswd`` or
+    ``keystone``."""
     htpasswd: Path | None = None
     """File of ``user:bcrypt hash`` lines."""
     projects: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Project -> user -> role: reader, member, manager or admin."""
+    domain: str = "default"
+    """Id of the Keystone domain of projects and, unless they say another, of users."""
+    domains: Mapping[str, str] = field(default_factory=dict)
+    """Name -> id of other domains that may stand behind a user's name."""
     public_projects: tuple[str, ...] = ()
     """Projects whose repositories anybody may pull."""
     service: str = "berth"
@@ -109,8 +162,8 @@ class AuthConfig:
     """How long an access token lasts."""
 
     def __post_init__(self) -> None:
-        if self.kind not in {"none", "htpasswd"}:
-            raise ValueError('auth.kind must be "none" or "htpasswd"')
+        if self.kind not in {"none", "htpasswd", "keystone"}:
+            raise ValueError('auth.kind must be "none", "htpasswd" or "keystone"')
         if self.kind == "htpasswd" and self.htpasswd is None:
             raise ValueError('auth.htpasswd must name a file where auth.kind is "htpasswd"')
         if not 60 <= self.token_seconds <= 3600:
@@ -145,6 +198,8 @@ class Config:
     """The project of repository names that have one component only."""
     http: HttpConfig = HttpConfig()
     storage: StorageConfig = StorageConfig()
+    openstack: OpenStackConfig = OpenStackConfig()
+    gc: GcConfig = GcConfig()
     ledger: LedgerConfig = LedgerConfig()
     auth: AuthConfig = AuthConfig()
     push: PushConfig = PushConfig()

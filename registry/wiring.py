@@ -1,12 +1,12 @@
 """Builds everything from the configuration; the one module that knows the adapters."""
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import os
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,19 +14,15 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from registry import agreement, metrics
-from registry.auth.htpasswd import HtpasswdIdentity
-from registry.auth.open import OpenIdentity
-from registry.auth.tokens import Tokens
+from registry import agreement, people, stores
 from registry.catalogue import imageapi
-from registry.config import Config
+from registry.config import Config, ConfigError
+from registry.gc import collect
+from registry.gc.policy import DAY, HOUR, Rules
 from registry.logs import log_as_json
-from registry.oci.errors import RegistryError, StorageUnavailable
+from registry.oci.errors import RegistryError
 from registry.push import PushRules
-from registry.storage.filesystem import FilesystemBlobStore
-from registry.storage.flusher import Flusher
-from registry.storage.journal_file import FilesystemJournal
-from registry.storage.ledger import SqlLedger
+from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.storage import Storage
 from registry.v2api import health, token
 from registry.v2api.app import Application, Settings
@@ -47,31 +43,32 @@ def load_config() -> Config:
     return Config.load(Path(path) if path else None, environment)
 
 
-@asynccontextmanager
-async def open_storage(config: Config) -> AsyncIterator[Storage]:
-    """The stores; they are let go of at the end. Raises StorageUnavailable."""
-    directory = config.storage.directory
+def loaded(path: Path | None) -> Config:
+    """The configuration for a command; what is wrong with it is told, and ends the command."""
+    if path is not None:
+        os.environ[CONFIG_VARIABLE] = str(path)
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageUnavailable(
-            f"{error.strerror}: {directory.absolute()}; name another with storage.directory"
-        ) from error
-    ledger = await SqlLedger.open(config.ledger_url)
-    try:
-        journal = FilesystemJournal(directory)
-        flusher = Flusher(ledger, journal)
-        yield Storage(FilesystemBlobStore(directory), journal, ledger, flusher)
-        await flusher.close()
-    finally:
-        await ledger.close()
+        return load_config()
+    except ConfigError as error:
+        sys.stderr.write(f"berth: {error}\n")
+        raise SystemExit(2) from error
+
+
+def rules(config: Config) -> Rules:
+    """What counts as garbage."""
+    gc = config.gc
+    return Rules(
+        grace=gc.grace_hours * HOUR,
+        uploads=gc.upload_hours * HOUR,
+        trash=gc.trash_days * DAY,
+        untagged=None if gc.untagged_days is None else gc.untagged_days * DAY,
+    )
 
 
 async def prepare(config: Config) -> None:
     """Make the stores ready before any worker starts; raises StorageUnavailable."""
-    if config.auth.htpasswd is not None:
-        HtpasswdIdentity(config.auth.htpasswd, config.auth.projects)  # says what is wrong with it
-    async with open_storage(config) as storage:
+    async with stores.opened(config) as storage:
+        people.make_guard(config, storage.ledger)  # says what is wrong with it
         await agreement.settle(storage)
         if storage.disagreement is not None:
             sys.stderr.write(f"berth: nothing is changed or denied: {storage.disagreement}\n")
@@ -79,7 +76,7 @@ async def prepare(config: Config) -> None:
 
 async def rebuild(config: Config, progress: Callable[[int, int], None]) -> int:
     """Replay the journal; answer the number of lines. *progress* gets lines done and in all."""
-    async with open_storage(config) as storage:
+    async with stores.opened(config) as storage:
         total = sum((await storage.journal.heads()).values())
         return await agreement.rebuild(
             storage.journal, storage.ledger, lambda done: progress(done, total)
@@ -88,7 +85,7 @@ async def rebuild(config: Config, progress: Callable[[int, int], None]) -> int:
 
 async def compact(config: Config) -> int | None:
     """Fold the journal; answer the lines that are left of what was folded, None if nothing was."""
-    async with open_storage(config) as storage:
+    async with stores.opened(config) as storage:
         return await storage.journal.fold()
 
 
@@ -120,27 +117,25 @@ def application() -> Application:
     """What every worker process serves."""
     config = load_config()
     log_as_json()
-    directory = config.storage.directory
-    ledger = SqlLedger(config.ledger_url)
-    journal = FilesystemJournal(directory)
-    flusher = Flusher(ledger, journal, count=metrics.count_flush)
-    storage = Storage(FilesystemBlobStore(directory), journal, ledger, flusher)
-    guard = _guard(config, ledger)
+    opened = stores.Stores(config)
+    storage, ledger = opened.storage, opened.ledger
+    guard = people.make_guard(config, ledger)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await agreement.settle(storage)
         if guard.tokens is not None:
-            identity = await journal.identity()
+            identity = await storage.journal.identity()
             await guard.tokens.start("" if identity is None else identity.store)
-        watching = asyncio.create_task(_watch(storage, guard))
+        works = [asyncio.create_task(_watch(storage, guard))]
+        if config.gc.every_minutes:
+            works.append(asyncio.create_task(_collect(config, storage)))
         yield
         await served.ended()
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
-        await storage.flusher.close()
-        await ledger.close()
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
+        await opened.close()
 
     settings = Settings(
         default_project=config.default_project,
@@ -159,19 +154,21 @@ def application() -> Application:
     return served
 
 
-def _guard(config: Config, ledger: SqlLedger) -> Guard:
-    auth = config.auth
-    if auth.kind == "none":
-        return Guard(OpenIdentity())
-    assert auth.htpasswd is not None
-    return Guard(
-        HtpasswdIdentity(auth.htpasswd, auth.projects),
-        Tokens(ledger, service=auth.service, seconds=auth.token_seconds),
-        service=auth.service,
-        public_projects=auth.public_projects,
-        public_url=config.http.public_url,
-        default_project=config.default_project,
-    )
+async def _collect(config: Config, storage: Storage) -> None:
+    """Collect now and then: of all workers and replicas the one that comes first."""
+    collection = SqlCollection(config.ledger_url)
+    try:
+        while True:
+            await asyncio.sleep(config.gc.every_minutes * 60)
+            try:
+                _, report = await collect.run(storage, collection, rules(config), time.time())
+                _log.info("collected: %s", report)
+            except collect.Busy:
+                continue
+            except RegistryError as error:
+                _log.warning("not collected now: %s", error)
+    finally:
+        await collection.close()
 
 
 async def _watch(storage: Storage, guard: Guard) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from registry import receive, wiring
+from registry import receive, stores, wiring
 from registry.config import Config
 from registry.storage.ports import BlobStore, Journal, Ledger
 from registry.storage.storage import Storage
@@ -68,11 +68,12 @@ def watch(points: FaultPoints) -> None:
     """Put points around every call of a port and every commit."""
     names = {"SqlLedger": Ledger, "FilesystemBlobStore": BlobStore, "FilesystemJournal": Journal}
     for name, port in names.items():
-        setattr(wiring, name, points.watched(port, getattr(wiring, name)))
-    journal: Any = vars(wiring)["FilesystemJournal"]
-    setattr(wiring, "FilesystemJournal", partial(journal, rotate_at=4096))  # noqa: B010
+        setattr(stores, name, points.watched(port, getattr(stores, name)))
+    journal: Any = vars(stores)["FilesystemJournal"]
+    setattr(stores, "FilesystemJournal", partial(journal, rotate_at=4096))  # noqa: B010
     points.watch_commits()
-    vars(wiring)["Storage"] = partial(Storage, promise=-1.0)  # each look promises anew
+    # Each look at a blob promises it anew.
+    vars(stores)["Storage"] = lambda *given, **named: Storage(*given, **named | {"promise": -1.0})
 
 
 def serve(config: Config) -> None:

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+from registry import stores as real_stores
 from registry import wiring as real_wiring
 from registry.oci.digest import Digest
 from registry.storage.records import BlobRecord, ManifestPut, Position
 from registry.storage.storage import Storage
 
+stores: Any = real_stores
 wiring: Any = real_wiring
 """Its names are replaced here, which types forbid with reason."""
 _kept: set[asyncio.Task[Any]] = set()
@@ -30,13 +32,13 @@ def acknowledge_before_the_journal() -> None:
     async def flush_all(self: object) -> None:
         del self
 
-    wiring.Flusher.flush = flush
-    wiring.Flusher.flush_all = flush_all
+    stores.Flusher.flush = flush
+    stores.Flusher.flush_all = flush_all
 
 
 def acknowledge_before_the_bytes() -> None:
     """A blob is answered while its bytes are still on their way."""
-    put: Callable[..., Awaitable[BlobRecord]] = wiring.FilesystemBlobStore.put
+    put: Callable[..., Awaitable[BlobRecord]] = stores.FilesystemBlobStore.put
 
     async def late(
         self: Any, digest: Digest, size: int | None, chunks: AsyncIterator[bytes]
@@ -52,23 +54,23 @@ def acknowledge_before_the_bytes() -> None:
         _kept.add(asyncio.create_task(arrive()))
         return stored
 
-    wiring.FilesystemBlobStore.put = late
+    stores.FilesystemBlobStore.put = late
 
 
 def put_a_manifest_in_two_transactions() -> None:
     """First the manifest, then its tags."""
-    put: Callable[..., Awaitable[Position]] = wiring.SqlLedger.put_manifest
+    put: Callable[..., Awaitable[Position]] = stores.SqlLedger.put_manifest
 
     async def twice(self: Any, pushed: ManifestPut) -> Position:
         await put(self, replace(pushed, tags=(), drafts=()))
         return await put(self, pushed)
 
-    wiring.SqlLedger.put_manifest = twice
+    stores.SqlLedger.put_manifest = twice
 
 
 def delete_later() -> None:
     """A deletion is answered before it was carried out."""
-    delete = wiring.SqlLedger.delete_tag
+    delete = stores.SqlLedger.delete_tag
 
     async def later(self: Any, *arguments: Any) -> Position:
         head = (await self.heads()).get(arguments[0].project, 0)
@@ -80,7 +82,7 @@ def delete_later() -> None:
         _kept.add(asyncio.create_task(work()))
         return Position(arguments[0].project, head)
 
-    wiring.SqlLedger.delete_tag = later
+    stores.SqlLedger.delete_tag = later
 
 
 def trust_an_empty_ledger() -> None:

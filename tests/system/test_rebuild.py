@@ -172,10 +172,10 @@ def test_a_rebuild_that_was_broken_off_is_repeated(server: Server, before: Answe
     half = f"{server.directory}/berth.toml"
     source = (
         "import asyncio, os, sys\n"
-        "from registry import agreement, wiring\n"
+        "from registry import agreement, stores, wiring\n"
         "os.environ[wiring.CONFIG_VARIABLE] = sys.argv[1]\n"
         "async def main():\n"
-        "    async with wiring.open_storage(wiring.load_config()) as storage:\n"
+        "    async with stores.opened(wiring.load_config()) as storage:\n"
         "        stop = lambda count: os._exit(9) if count >= 5 else None\n"
         "        await agreement.rebuild(storage.journal, storage.ledger, stop, batch=5)\n"
         "asyncio.run(main())\n"

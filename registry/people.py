@@ -1,0 +1,59 @@
+"""Who may ask, as the configuration says: the other module that knows adapters."""
+
+from registry.auth.htpasswd import HtpasswdIdentity
+from registry.auth.open import OpenIdentity
+from registry.auth.ports import Identity, ProjectNames
+from registry.auth.tokens import KeyStore, Tokens
+from registry.config import Config, ConfigError
+from registry.v2api.guard import Guard
+
+
+def make_guard(config: Config, keys: KeyStore) -> Guard:
+    """The guard of one process; raises ConfigError where what is configured cannot be used."""
+    auth = config.auth
+    if auth.kind == "none":
+        return Guard(OpenIdentity())
+    identity, projects = _identity(config)
+    return Guard(
+        identity,
+        Tokens(keys, service=auth.service, seconds=auth.token_seconds),
+        service=auth.service,
+        public_projects=auth.public_projects,
+        public_url=config.http.public_url,
+        default_project=config.default_project,
+        projects=projects,
+    )
+
+
+def _identity(config: Config) -> tuple[Identity, ProjectNames | None]:
+    auth = config.auth
+    if auth.kind == "keystone":
+        return _keystone(config)
+    assert auth.htpasswd is not None
+    try:
+        return HtpasswdIdentity(auth.htpasswd, auth.projects), None
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _keystone(config: Config) -> tuple[Identity, ProjectNames]:
+    # Half a second that the other kinds save.
+    from keystoneauth1.exceptions import ClientException  # noqa: PLC0415
+    from openstack.exceptions import ConfigException  # noqa: PLC0415
+
+    from registry.auth.keystone.client import Keystone  # noqa: PLC0415
+    from registry.auth.keystone.identity import KeystoneIdentity  # noqa: PLC0415
+    from registry.auth.keystone.projects import KeystoneProjectNames  # noqa: PLC0415
+    from registry.auth.keystone.service import as_service  # noqa: PLC0415
+
+    try:
+        service = as_service(config.openstack.cloud)
+    except (ConfigException, ClientException) as error:
+        raise ConfigError(
+            "openstack.cloud, clouds.yaml or the OS_ variables do not say how the service user "
+            f"signs in: {error}"
+        ) from error
+    keystone = Keystone(service.auth_url, verify=service.verify)
+    domain = config.auth.domain
+    identity = KeystoneIdentity(keystone, domain=domain, domains=config.auth.domains)
+    return identity, KeystoneProjectNames(keystone, service.auth, domain=domain)

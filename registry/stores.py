@@ -1,0 +1,74 @@
+"""Opens the stores that the configuration names: one of the two modules that know adapters."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from registry import metrics
+from registry.config import Config
+from registry.oci.errors import StorageUnavailable
+from registry.storage.filesystem import FilesystemBlobStore
+from registry.storage.flusher import Flusher
+from registry.storage.journal_file import FilesystemJournal
+from registry.storage.ledger import SqlLedger
+from registry.storage.ports import BlobStore, Journal
+from registry.storage.storage import Storage
+
+Close = Callable[[], Awaitable[None]]
+
+
+class Stores:
+    """The stores of one process, and how they are let go of."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises StorageUnavailable; asks nobody over the network yet."""
+        self.ledger = SqlLedger(config.ledger_url)
+        blobs, journal, self._closing = _bytes(config)
+        flusher = Flusher(self.ledger, journal, count=metrics.count_flush)
+        self.storage = Storage(
+            blobs, journal, self.ledger, flusher, promise=config.gc.grace_hours * 3600 / 4
+        )
+
+    async def close(self) -> None:
+        """Bring into the journal what can be, then let go."""
+        await self.storage.flusher.close()
+        await self.ledger.close()
+        for close in self._closing:
+            await close()
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Storage]:
+    """The stores with their tables and folders made; let go of at the end.
+
+    Raises StorageUnavailable.
+    """
+    if config.storage.kind == "directory" or config.ledger.url is None:
+        _make_directory(config)
+    stores = Stores(config)
+    try:
+        await stores.ledger.migrate()
+        yield stores.storage
+    finally:
+        await stores.close()
+
+
+def _bytes(config: Config) -> tuple[BlobStore, Journal, list[Close]]:
+    if config.storage.kind == "swift":
+        from registry.storage import swift  # noqa: PLC0415 - half a second that a directory saves
+
+        account = swift.open_account(config.openstack.cloud)
+        blobs = swift.SwiftBlobStore(account, prefix=config.storage.prefix)
+        journal = swift.SwiftJournal(account, prefix=config.storage.prefix)
+        return blobs, journal, [blobs.close, account.close]
+    directory = config.storage.directory
+    return FilesystemBlobStore(directory), FilesystemJournal(directory), []
+
+
+def _make_directory(config: Config) -> None:
+    directory = config.storage.directory
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageUnavailable(
+            f"{error.strerror}: {directory.absolute()}; name another with storage.directory"
+        ) from error
