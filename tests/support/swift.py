@@ -1,5 +1,6 @@
 """Berth's service user in a real Swift, and containers of a test's own."""
 
+import hashlib
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,17 +8,23 @@ from contextlib import asynccontextmanager
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
+from registry.storage.ports import BlobStore
+from registry.storage.records import Segment
 from registry.storage.swift import SwiftAccount, SwiftBlobStore
+from registry.storage.swift.objects import Objects
 from support.openstack import DOMAIN, OpenStack
 
+LARGER = bytes(range(256)) * 4096 * 10
+"""More than is written as one plain object at its commit."""
 
-def service_session(cloud: OpenStack) -> Session:
-    """A new session of the service user; it has no token yet."""
+
+def service_session(cloud: OpenStack, password: str | None = None) -> Session:
+    """A new session of the service user, with another password if told; it has no token yet."""
     user = cloud.users["registry"]
     auth = v3.Password(
         auth_url=cloud.identity_url,
         user_id=user.id,
-        password=user.password,
+        password=password or user.password,
         project_name=user.project,
         project_domain_id=DOMAIN,
     )
@@ -49,3 +56,32 @@ async def blobs_of(
         yield store
     finally:
         await store.close()
+
+
+async def lies_in(account: SwiftAccount, prefix: str) -> dict[str, list[str]]:
+    """The names of all objects, by what follows *prefix* in their container's name."""
+    objects = Objects(account)
+    containers = [entry["name"] async for entry in objects.listing("", prefix=prefix)]
+    return {
+        container.removeprefix(f"{prefix}-"): [
+            entry["name"] async for entry in objects.listing(container)
+        ]
+        for container in containers
+    }
+
+
+async def push(store: BlobStore, content: bytes, *, count: int = 2) -> tuple[str, list[Segment]]:
+    """An upload of *content* in *count* segments, each recorded in an epoch of its own."""
+    upload = str(uuid.uuid4())
+    step = -(-len(content) // count)
+    segments: list[Segment] = []
+    for epoch, at in enumerate(range(0, len(content), step), 1):
+        writer = await store.writer(upload, epoch, at)
+        await writer.write(content[at : at + step])
+        segments += filter(None, [await writer.checkpoint()])
+        await writer.close()
+    return upload, segments
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

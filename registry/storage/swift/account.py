@@ -1,10 +1,10 @@
 """The service project's account in Swift: requests with a token, repeated where that is safe."""
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPMethod, HTTPStatus
 from pathlib import Path
@@ -91,7 +91,7 @@ class SwiftAccount:
                     raise _disconnected(request, error) from error
                 broken = True
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[tuple[Head, Connection]]:
         """An accepted answer's head, and the connection on which its body comes."""
         connection = await self.reach(request)
@@ -119,10 +119,11 @@ class SwiftAccount:
             else:
                 if head is None or head.status in request.accept:
                     return connection
+                status = await self._meant(connection, head)
                 self.give(connection)
-                if head.status in mendable:
-                    mendable.remove(HTTPStatus(head.status))
-                    if await self._mend(request, head.status, token):
+                if status in mendable:
+                    mendable.remove(status)
+                    if await self._mend(request, status, token):
                         continue
                 failure = refusal(request, head)
                 if head.status not in PASSING:
@@ -171,7 +172,20 @@ class SwiftAccount:
         parts = [path, *filter(None, (request.container, request.name))]
         return "/".join(map(quote, parts)) + (f"?{request.query}" if request.query else "")
 
-    async def _mend(self, request: Request, status: int, token: str) -> bool:
+    async def _meant(self, connection: Connection, head: Head) -> HTTPStatus | None:
+        """The status that can perhaps be mended.
+
+        Of a large object's manifest Swift says that it is bad where the segments refuse the token.
+        """
+        if head.status == HTTPStatus.BAD_REQUEST:
+            with contextlib.suppress(Disconnected):
+                content = b"".join([piece async for piece in connection.body()])
+                if b"401 Unauthorized" in content:
+                    return HTTPStatus.UNAUTHORIZED
+        mendable = {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND}
+        return HTTPStatus(head.status) if head.status in mendable else None
+
+    async def _mend(self, request: Request, status: HTTPStatus, token: str) -> bool:
         """Whether there is a reason to try again at once."""
         if status == HTTPStatus.UNAUTHORIZED:
             self._credentials.reject(token)

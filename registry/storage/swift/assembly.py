@@ -1,6 +1,8 @@
 """An upload's segments become one object."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 from registry.oci.errors import StorageUnavailable
 from registry.storage.records import Segment
@@ -9,6 +11,15 @@ from registry.storage.swift.large import LargeObjects, Stored
 from registry.storage.swift.names import Names, Place
 from registry.storage.swift.objects import Objects
 from registry.storage.swift.segments import HELD, Recent, read_segments
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How an object was made."""
+
+    is_large: bool
+    spare: tuple[Place, ...]
+    """Segments that it does not need."""
 
 
 class Assembly:
@@ -22,17 +33,15 @@ class Assembly:
 
     async def make(
         self, name: str, upload: str, segments: Sequence[Segment], *, owns: bool = False
-    ) -> bool:
-        """Make object *name* of *upload*'s segments; answer whether it is a large one.
-
-        A large one needs its segments from then on, and *owns* them if told.
-        """
+    ) -> Made:
+        """Make object *name* of *upload*'s segments; a large one *owns* those it needs, if told."""
         planned = plan.parts(segments)
+        copied = [part.segments for part in planned if len(part.segments) > 1]
         made = [self._names.object(name)]
         try:
             if planned[0].is_plain and len(planned) == 1:
                 await self._write(made[0], planned[0].segments)
-                return False
+                return Made(is_large=False, spare=self._places(segments))
             stored = []
             for number, part in enumerate(planned):
                 if len(part.segments) == 1:
@@ -48,7 +57,7 @@ class Assembly:
         except BaseException:
             self._objects.forget(*made)
             raise
-        return True
+        return Made(is_large=True, spare=self._places(chain.from_iterable(copied)))
 
     async def _write(self, place: Place, segments: Sequence[Segment]) -> str:
         """One object of *segments*, read and written again; its ETag."""
@@ -65,6 +74,9 @@ class Assembly:
             sink.abort()
             raise
         return await sink.finish()
+
+    def _places(self, segments: Iterable[Segment]) -> tuple[Place, ...]:
+        return tuple(self._names.segment(segment.name) for segment in segments)
 
 
 def _etag(segment: Segment) -> str:

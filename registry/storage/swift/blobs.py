@@ -17,8 +17,9 @@ from registry.storage.ports import SegmentWriter
 from registry.storage.records import BlobRecord, Segment
 from registry.storage.swift import tempurl
 from registry.storage.swift.account import SwiftAccount
-from registry.storage.swift.assembly import Assembly
+from registry.storage.swift.assembly import Assembly, Made
 from registry.storage.swift.large import LargeObjects
+from registry.storage.swift.layouts import SPLIT, Layouts
 from registry.storage.swift.names import Names, Place, own_name
 from registry.storage.swift.objects import Objects
 from registry.storage.swift.segments import HELD, Recent, SwiftSegmentWriter, read_segments
@@ -30,9 +31,6 @@ LARGEST: Final = 4 * GIB
 """Bytes of one plain object; Swift's own limit is 5 GiB."""
 SEGMENTS: Final = (16 * MIB, GIB)
 """Bytes of the first and of the largest segments of a body that is larger, or of unknown size."""
-SPLIT: Final = 16 * MIB
-"""Bytes from which a whole object is read in two steps; see ``read``."""
-FIRST_STEP: Final = MIB
 REMEMBERED: Final = 600.0
 """Seconds for which a commit counts as this process's latest word on an upload: far less than the
 hour for which a ledger knows finished sessions, after which others may clear up."""
@@ -44,9 +42,9 @@ class _Commit:
     """What this process made of an upload."""
 
     object: str
+    made: Made
     places: tuple[Place, ...]
-    """The segments."""
-    is_large: bool
+    """All its segments."""
     until: float
     """Of the monotonic clock."""
     is_retracted: bool = False
@@ -66,6 +64,7 @@ class SwiftBlobStore:
         self._recent = Recent()
         self._assembly = Assembly(self._objects, self._names, self._recent, self._large)
         self._commits: OrderedDict[str, _Commit] = OrderedDict()
+        self._layouts = Layouts(account)
         self._key = tempurl.Key(account, temp_url_key)
 
     # -- writing --------------------------------------------------------------------------------
@@ -115,7 +114,7 @@ class SwiftBlobStore:
         writer = SwiftSegmentWriter(self._objects, self._names, self._recent, f"{own}/{own}", 0)
         segments: list[Segment] = []
         enough, largest = SEGMENTS
-        is_large = False
+        made: Made | None = None
         try:
             async for piece in body.pieces():
                 await writer.write(b"".join(piece))
@@ -124,12 +123,11 @@ class SwiftBlobStore:
                     enough = min(2 * enough, largest)
             await body.verify()
             segments += filter(None, [await writer.checkpoint()])
-            is_large = await self._assembly.make(name, own, segments, owns=True)
+            made = await self._assembly.make(name, own, segments, owns=True)
         finally:
             await writer.close()
             self._recent.drop(own)
-            if not is_large:
-                self._objects.forget(*self._places(segments))
+            self._objects.forget(*(self._places(segments) if made is None else made.spare))
 
     async def writer(self, upload: str, epoch: int, offset: int) -> SegmentWriter:
         self._names.upload(upload)
@@ -142,9 +140,9 @@ class SwiftBlobStore:
     async def commit(self, upload: str, segments: Sequence[Segment], digest: Digest) -> BlobRecord:
         self._names.upload(upload)
         name = new_object_name(digest)
-        is_large = await self._assembly.make(name, upload, segments)
+        made = await self._assembly.make(name, upload, segments)
         until = time.monotonic() + REMEMBERED
-        self._commits[upload] = _Commit(name, self._places(segments), is_large, until)
+        self._commits[upload] = _Commit(name, made, self._places(segments), until)
         if len(self._commits) > COMMITS:
             self._commits.popitem(last=False)
         return BlobRecord(digest, name, sum(segment.size for segment in segments))
@@ -155,12 +153,12 @@ class SwiftBlobStore:
         commit = self._commits.pop(upload, None)
         if commit is None or time.monotonic() > commit.until:
             await self._discard_all(upload)
-        elif not commit.is_large:
-            self._objects.forget(*commit.places)
         elif commit.is_retracted:
             self._objects.forget(*commit.places, self._names.used(upload))
         else:
-            self._objects.leftovers.add(self._large.own(commit.object, upload))
+            self._objects.forget(*commit.made.spare)
+            if commit.made.is_large:
+                self._objects.leftovers.add(self._large.own(commit.object, upload))
 
     async def _discard_all(self, upload: str) -> None:
         """Drop an upload that was not committed here; where a large object may use it, nothing.
@@ -177,14 +175,12 @@ class SwiftBlobStore:
 
     async def read(self, blob: BlobRecord, start: int, stop: int) -> AsyncIterator[bytes]:
         place = self._names.object(blob.object)
-        if start == 0 and stop >= SPLIT:
-            # A reading from byte 0 makes Swift's object server hash all of it, on the one core
-            # that it has: from any other byte on it is twice as fast. Clients verify the digest.
-            async for piece in self._objects.read(place, 0, FIRST_STEP):
-                yield piece
-            start = FIRST_STEP
         whole = start == 0 and stop == blob.size
-        async for piece in self._objects.read(place, start, stop, whole=whole):
+        if whole and blob.size >= SPLIT:
+            pieces = self._layouts.read(place, blob.size)
+        else:
+            pieces = self._objects.read(place, start, stop, whole=whole)
+        async for piece in pieces:
             yield piece
 
     async def redirect_url(self, blob: BlobRecord, seconds: int) -> str:

@@ -13,6 +13,8 @@ MARGIN: Final = 600.0
 """Seconds before a token's end at which the next one is fetched; sooner if it lives short."""
 AGAIN: Final = 5.0
 """Seconds until the next attempt where Keystone did not answer and the old token still holds."""
+FAILURES: Final = (ClientException, OSError)
+"""OSError: what requests makes of files with certificates that it cannot read."""
 
 
 class Credentials:
@@ -53,7 +55,7 @@ class Credentials:
                 interface=interface,
                 region_name=region,
             )
-        except ClientException as error:
+        except FAILURES as error:
             raise _no_token(error) from None  # what it follows may hold a request
         if found is None:
             raise StorageUnavailable(f"the service catalogue has no {interface} object-store")
@@ -68,7 +70,7 @@ class Credentials:
         begun = time.monotonic()
         try:
             token, lifetime = await asyncio.to_thread(self._fetch, anew=self._fetched)
-        except ClientException as error:
+        except FAILURES as error:
             self._renew_at = begun + AGAIN
             raise _no_token(error) from None  # what it follows may hold a request
         self._fetched = True
@@ -93,7 +95,7 @@ class Credentials:
             task.exception()  # told to those who waited; with a token that holds nobody does
 
 
-def _no_token(error: ClientException) -> StorageUnavailable:
+def _no_token(error: Exception) -> StorageUnavailable:
     status = getattr(error, "http_status", None)
     name = type(error).__name__
     return StorageUnavailable(

@@ -16,7 +16,6 @@ from registry.oci.errors import StorageUnavailable
 from registry.storage.swift.account import Request
 from registry.storage.swift.names import Names, Place, own_name
 from registry.storage.swift.objects import Objects, all_of
-from registry.storage.swift.wire import Head
 
 MOST: Final = 1000
 """Segments of one manifest (``max_manifest_segments``); beyond it manifests hold manifests."""
@@ -71,7 +70,7 @@ class LargeObjects:
         head = await self._objects.head(whole.place)
         if (
             head is None
-            or not _is_large(head)
+            or not head.is_large
             or (head.length, head.etag)
             != (
                 whole.size,
@@ -90,11 +89,11 @@ class LargeObjects:
         head = await self._objects.head(place)
         if head is None:
             return
-        if _is_large(head) and OWNS in head.headers:
+        if head.is_large and OWNS in head.headers:
             await self._delete_with_segments(place)
             self._objects.forget(self._names.used(head.headers[UPLOAD]))
             return
-        if _is_large(head):
+        if head.is_large:
             await self._objects.delete_all(await self._own_parts(place, own_name(name)))
         await self._objects.delete(place)
 
@@ -141,10 +140,6 @@ def manifest(place: Place, segments: Sequence[Stored]) -> tuple[Stored, bytes]:
 
 def _owner(upload: str) -> dict[str, str]:
     return {UPLOAD: upload, OWNS: "segments"}
-
-
-def _is_large(head: Head) -> bool:
-    return head.headers.get("x-static-large-object", "").lower() == "true"
 
 
 def _parsed(content: bytes) -> Any:

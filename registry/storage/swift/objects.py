@@ -9,17 +9,15 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from registry.oci.errors import StorageUnavailable
+from registry.storage.swift import reading
 from registry.storage.swift.account import Request, SwiftAccount
 from registry.storage.swift.leftovers import Leftovers
 from registry.storage.swift.names import Place
+from registry.storage.swift.reading import NEWEST, Extent
 from registry.storage.swift.sink import Sink
-from registry.storage.swift.wire import Connection, Disconnected, Head
+from registry.storage.swift.wire import Head
 from registry.storage.work import in_thread
 
-NEWEST: Final = {"X-Newest": "true"}
-"""Ask every replica, and believe the one that was written last."""
-RESUMES: Final = 3
-"""How often the reading of one object may be taken up again where it broke off."""
 AT_ONCE: Final = 8
 """Requests of one caller, where many are wanted."""
 PAGE: Final = 10_000
@@ -130,49 +128,11 @@ class Objects:
         head, content = await self.account.ask(request)
         return content if head.status == HTTPStatus.OK else None
 
-    async def read(
+    def read(
         self, place: Place, start: int, stop: int, *, whole: bool = False, etag: str = ""
     ) -> AsyncIterator[bytes]:
-        """Bytes *start* to *stop*; *whole*: they are all that the object has. Never fewer.
-
-        A reading that breaks off is taken up again where it broke off, a few times.
-        """
-        resumes = 0
-        while start < stop:
-            connection = await self._reading(place, start, stop, whole=whole, etag=etag)
-            try:
-                async for piece in connection.body():
-                    start += len(piece)
-                    yield piece
-            except Disconnected as error:
-                resumes += 1
-                if resumes > RESUMES:
-                    raise StorageUnavailable(f"Swift broke off a reading: {error}") from error
-                whole = False
-            finally:
-                self.account.give(connection)
-
-    async def _reading(
-        self, place: Place, start: int, stop: int, *, whole: bool, etag: str
-    ) -> Connection:
-        headers = {} if whole else {"Range": f"bytes={start}-{stop - 1}"}
-        expected = HTTPStatus.OK if whole else HTTPStatus.PARTIAL_CONTENT
-        for more in ({}, NEWEST):
-            request = Request(
-                method=HTTPMethod.GET,
-                container=place.container,
-                name=place.name,
-                headers={**headers, **more},
-                accept=(expected, HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
-            )
-            connection = await self.account.reach(request)
-            head = await connection.head()
-            if head.status == expected and head.length == stop - start and etag in {"", head.etag}:
-                return connection
-            self.account.give(connection)
-            if head.status != HTTPStatus.NOT_FOUND:
-                raise StorageUnavailable("an object is not what was recorded: shorter, or another")
-        raise StorageUnavailable("an object is missing")
+        """Bytes *start* to *stop*, never fewer; *whole*: they are all that the object has."""
+        return reading.read(self.account, [Extent(place, start, stop, whole, etag)])
 
     # -- deleting and listing -------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """The account as clouds.yaml or the OS_ variables tell it."""
 
+import warnings
+
 from keystoneauth1.exceptions import ClientException
 from keystoneauth1.session import Session
 
@@ -18,9 +20,13 @@ def open_account(cloud: str | None = None) -> SwiftAccount:
     """
     from openstack.config import OpenStackConfig  # noqa: PLC0415 - takes half a second
     from openstack.exceptions import ConfigException  # noqa: PLC0415
+    from openstack.warnings import RemovedInSDK60Warning  # noqa: PLC0415
 
     try:
-        region = OpenStackConfig(app_name="berth").get_one(cloud=cloud)
+        with warnings.catch_warnings():
+            # openstacksdk 4.22 warns of its own InfluxDB support, even where nobody asks for it.
+            warnings.simplefilter("ignore", RemovedInSDK60Warning)
+            region = OpenStackConfig(app_name="berth").get_one(cloud=cloud)
         session: Session = region.get_session()
     except (ConfigException, ClientException) as error:
         raise StorageUnavailable(
