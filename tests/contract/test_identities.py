@@ -11,7 +11,8 @@ from contract.identity_contract import IdentityContract, People
 from registry.auth.htpasswd import HtpasswdIdentity
 from registry.auth.keystone.client import SILENCE
 from registry.auth.ports import Identity
-from support.keystone import WORD, Directory, directory_of, open_cloud_registry
+from support.directory import WORD, Directory, directory_of
+from support.keystone import open_cloud_registry
 from support.openstack import OpenStack
 from support.signing import hashed
 

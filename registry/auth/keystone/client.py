@@ -149,10 +149,7 @@ class Keystone:
 
     async def has_system_role(self, token: str) -> bool:
         """Whether the user of *token* has a role for the whole system. Raises Unauthorized."""
-        try:
-            return bool((await self._get(token, "/auth/system"))["system"])
-        except NameUnknown:  # a Keystone older than that
-            return False
+        return bool((await self._get(token, "/auth/system"))["system"])
 
     async def find_project(self, token: str, project: str, domain: str) -> str | None:
         """The id of *project*: an id, or a name in *domain* (an id); None if there is not one.

@@ -13,7 +13,7 @@ from registry.auth.keystone import credentials
 from registry.auth.keystone.answers import CloudToken
 from registry.auth.keystone.cache import TtlCache
 from registry.auth.keystone.client import Keystone
-from registry.auth.keystone.credentials import WRONG, ApplicationCredential, Password, Token
+from registry.auth.keystone.credentials import ApplicationCredential, Password, Token
 from registry.auth.keystone.roles import REMEMBERED_SECONDS, Roles, Visit, open_visit
 from registry.auth.ports import EVERYWHERE, Principal, Reach
 from registry.oci.errors import Unauthorized
@@ -113,11 +113,8 @@ class KeystoneIdentity:
             return self._remember(mark, token)
 
     def _remember(self, mark: bytes, token: CloudToken) -> Visit:
-        lasts = token.expires_at - time.time()
-        if lasts <= 0:
-            raise Unauthorized(WRONG)
         visit = open_visit(token, self._clock)
-        self._visits.put(mark, visit, min(REMEMBERED_SECONDS, lasts))
+        self._visits.put(mark, visit, min(REMEMBERED_SECONDS, token.expires_at - time.time()))
         return visit
 
     def _mark(self, username: str, password: str) -> bytes:

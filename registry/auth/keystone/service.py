@@ -1,10 +1,12 @@
 """The service user: who looks up names of projects, and owns objects and image records."""
 
+import warnings
 from dataclasses import dataclass
 
 from keystoneauth1.plugin import BaseAuthPlugin
 from openstack.config import OpenStackConfig
 from openstack.exceptions import ConfigException
+from openstack.warnings import RemovedInSDK60Warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +24,13 @@ def as_service(cloud: str | None = None) -> Service:
 
     Raises openstack.exceptions.ConfigException and keystoneauth1's for what is missing.
     """
-    region = OpenStackConfig(app_name="berth").get_one(cloud=cloud)
+    with warnings.catch_warnings():
+        # openstacksdk 4.22 warns of its own InfluxDB support, even where nobody asks for it.
+        warnings.simplefilter("ignore", RemovedInSDK60Warning)
+        region = OpenStackConfig(app_name="berth").get_one(cloud=cloud)
     auth = region.get_auth()
-    if auth is None:
-        raise ConfigException("the service user must sign in: auth_type none is for no service")
+    url = region.config.get("auth", {}).get("auth_url")
+    if auth is None or not url:
+        raise ConfigException("the service user must sign in: auth_url and credentials are needed")
     verify, _ = region.get_requests_verify_args()
-    return Service(auth, region.config["auth"]["auth_url"], verify is None or verify)
+    return Service(auth, url, verify is None or verify)

@@ -10,6 +10,7 @@ async def test_whoever_asks_is_anyone() -> None:
     identity = OpenIdentity()
     assert await identity.authenticate("", "") is ANYONE
     assert await identity.authenticate("alice", "guess") is ANYONE
+    assert await identity.verify("token") is ANYONE
     assert await identity.find_principal("alice") is ANYONE
 
 
