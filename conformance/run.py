@@ -2,7 +2,10 @@
 """Start a registry, run the OCI distribution-spec conformance suite on it, and say what it found.
 
     .venv/bin/python conformance/run.py [--spec 1.1|dev] [--auth none|htpasswd]
-                                        [--storage embedded] [--server berth|docker-registry]
+                                        [--storage embedded|openstack]
+                                        [--server berth|docker-registry]
+
+With ``--storage openstack`` it starts a real Keystone and Swift too, where whoever asks signs in.
 
 The last line is ``conformance: spec=... auth=... pass=N fail=N skip=N disabled=N``; the exit status
 is 0 only if something passed and nothing failed, was skipped or was disabled. The suite itself
@@ -20,6 +23,7 @@ of the spec, and sparse manifests, which the server must be told to take.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
@@ -32,7 +36,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.environment import NotReady, tool  # noqa: E402 - needs the line above
-from support.server import ALICE, FLAVOURS, Settings, running_server  # noqa: E402
+from support.openstack import running_cloud  # noqa: E402
+from support.server import FLAVOURS, Settings, running_server  # noqa: E402
 
 REPORTS = ROOT / ".cache" / "conformance"
 """The suite's reports, as HTML too; ignored by git."""
@@ -111,21 +116,28 @@ def parse(output: str) -> Outcome:
 
 def run(spec: str, auth: str, server: str) -> Outcome:
     """Start *server* and run the suite on it."""
-    settings = Settings(auth=auth == "htpasswd", require_references=spec != "dev")
     report = REPORTS / f"{spec}-{auth}"
     report.mkdir(parents=True, exist_ok=True)
-    with running_server(settings, server) as running:
+    with contextlib.ExitStack() as stack:
+        settings = Settings(
+            auth=auth == "htpasswd",
+            cloud=stack.enter_context(running_cloud()) if auth == "keystone" else None,
+            require_references=spec != "dev",
+        )
+        running = stack.enter_context(running_server(settings, server))
+        project = "east" if settings.cloud else "conformance"
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("OCI_")},
             **SPECS[spec],
             "OCI_REGISTRY": running.address,
             "OCI_TLS": "disabled",
-            "OCI_REPO1": "conformance/repo1",
-            "OCI_REPO2": "conformance/repo2",
+            "OCI_REPO1": f"{project}/repo1",
+            "OCI_REPO2": f"{project}/repo2",
             "OCI_RESULTS_DIR": str(report),
         }
-        if settings.auth:
-            environment |= {"OCI_USERNAME": ALICE.name, "OCI_PASSWORD": ALICE.password}
+        if running.account is not None:
+            account = running.account
+            environment |= {"OCI_USERNAME": account.name, "OCI_PASSWORD": account.password}
         suite = subprocess.run(  # noqa: S603
             [tool("conformance")],
             cwd=report,  # it would read an oci-conformance.yaml of the working directory
@@ -146,9 +158,11 @@ def main() -> int:
     words = argparse.ArgumentParser(description="Run the OCI conformance suite on a registry.")
     words.add_argument("--spec", choices=sorted(SPECS), default="1.1")
     words.add_argument("--auth", choices=["none", "htpasswd"], default="none")
-    words.add_argument("--storage", choices=["embedded"], default="embedded")
+    words.add_argument("--storage", choices=["embedded", "openstack"], default="embedded")
     words.add_argument("--server", choices=sorted(FLAVOURS), default="berth")
     asked = words.parse_args()
+    if asked.storage == "openstack":
+        asked.auth = "keystone"
     try:
         outcome = run(asked.spec, asked.auth, asked.server)
     except (NotReady, OSError, subprocess.TimeoutExpired) as error:

@@ -31,6 +31,8 @@ from registry.v2api.protocol import BoundedHttpProtocol
 
 FOLD_AT = 256 * 1024 * 1024
 """Bytes of the journal that are folded by themselves, hourly."""
+PATIENCE = 30.0
+"""Seconds for which a starting worker waits for stores that do not answer."""
 CONFIG_VARIABLE = "BERTH_CONFIG"
 """Names the configuration file, for worker processes and for people."""
 _log = logging.getLogger("berth")
@@ -123,10 +125,7 @@ def application() -> Application:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await agreement.settle(storage)
-        if guard.tokens is not None:
-            identity = await storage.journal.identity()
-            await guard.tokens.start("" if identity is None else identity.store)
+        await _begin(storage, guard)
         works = [asyncio.create_task(_watch(storage, guard))]
         if config.gc.every_minutes:
             works.append(asyncio.create_task(_collect(config, storage)))
@@ -152,6 +151,24 @@ def application() -> Application:
     access_log = sys.stdout.fileno() if config.http.access_log else None
     served = Application(storage, guard, settings, others, lifespan, access_log)
     return served
+
+
+async def _begin(storage: Storage, guard: Guard) -> None:
+    """Compare store and ledger, and take up the keys; services that are away have PATIENCE."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            await agreement.settle(storage)
+            if guard.tokens is not None:
+                identity = await storage.journal.identity()
+                await guard.tokens.start("" if identity is None else identity.store)
+        except RegistryError as error:
+            if time.monotonic() > until:
+                raise
+            _log.warning("not yet: %s", error)
+            await asyncio.sleep(1)
+        else:
+            return
 
 
 async def _collect(config: Config, storage: Storage) -> None:

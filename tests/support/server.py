@@ -20,6 +20,7 @@ from support.environment import (
     temporary_directory,
     tool,
 )
+from support.openstack import DOMAIN, OpenStack
 
 PEER = "docker-registry"
 """Debian's docker-registry, which the harness itself can be tried against."""
@@ -58,6 +59,12 @@ class Settings:
     auth: bool = False
     """True: htpasswd with ALICE and CAROL; False: nobody is asked."""
 
+    cloud: OpenStack | None = None
+    """Bytes in its Swift and people in its Keystone; then *auth* is meant, with its alice."""
+    prefix: str = "test"
+    """Of the containers there."""
+    ledger: str | None = None
+    """URL of the ledger, if not SQLite beside the data."""
     workers: int = 1
     require_references: bool = True
     """False: manifests are taken whose blobs are missing (sparse)."""
@@ -68,6 +75,21 @@ class Settings:
     """More TOML, after all other tables."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def service_variables(cloud: OpenStack) -> dict[str, str]:
+    """How the service user of *cloud* signs in."""
+    user = cloud.users["registry"]
+    return {
+        "OS_AUTH_TYPE": "password",
+        "OS_AUTH_URL": cloud.identity_url,
+        "OS_USERNAME": user.name,
+        "OS_PASSWORD": user.password,
+        "OS_PROJECT_NAME": user.project,
+        "OS_USER_DOMAIN_ID": DOMAIN,
+        "OS_PROJECT_DOMAIN_ID": DOMAIN,
+        "OS_REGION_NAME": cloud.region,
+    }
 
 
 class Flavour(Protocol):
@@ -106,11 +128,15 @@ def berth_toml(directory: Path, address: str, settings: Settings) -> str:
         *(f"{key} = {json.dumps(value)}" for key, value in settings.http.items()),
         "[storage]",
         f"directory = {json.dumps(str(directory / 'data'))}",
+        *(["kind = 'swift'", f"prefix = {json.dumps(settings.prefix)}"] if settings.cloud else []),
+        *(["[ledger]", f"url = {json.dumps(settings.ledger)}"] if settings.ledger else []),
         "[push]",
         f"require_references = {json.dumps(settings.require_references)}",
         "[auth]",
     ]
-    if settings.auth:
+    if settings.cloud:
+        lines += ['kind = "keystone"']
+    elif settings.auth:
         (directory / "htpasswd").write_text(htpasswd(), "utf-8")
         lines += ['kind = "htpasswd"', f"htpasswd = {json.dumps(str(directory / 'htpasswd'))}"]
         for project in PROJECTS:
@@ -170,13 +196,17 @@ class Server:
     @property
     def account(self) -> Account | None:
         """Who may do everything here, or None where nobody is asked."""
+        if self.settings.cloud is not None:
+            alice = self.settings.cloud.users["alice"]
+            return Account(name=alice.name, password=alice.password)
         return ALICE if self.settings.auth else None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self._process = Process(
-            self._command, self.log, self.settings.environment, directory=self.directory
-        )
+        environment = dict(self.settings.environment)
+        if self.settings.cloud is not None:
+            environment |= service_variables(self.settings.cloud)
+        self._process = Process(self._command, self.log, environment, directory=self.directory)
         self._process.wait_ready(lambda: answers(f"{self.url}/v2/"))
 
     def stop(self, seconds: float = 30) -> int:
