@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,6 +188,8 @@ class Server:
         self.log = directory / "server.log"
         self._command = FLAVOURS[kind].write(directory, self.address, settings)
         self._process: Process | None = None
+        cloud = settings.cloud
+        self._service = {} if cloud is None else service_variables(cloud)
 
     @property
     def process(self) -> Process:
@@ -203,15 +206,28 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        environment = dict(self.settings.environment)
-        if self.settings.cloud is not None:
-            environment |= service_variables(self.settings.cloud)
+        environment = {**self.settings.environment, **self._service}
         self._process = Process(self._command, self.log, environment, directory=self.directory)
         self._process.wait_ready(lambda: answers(f"{self.url}/v2/"))
 
     def stop(self, seconds: float = 30) -> int:
         """End it as an operator would; answer its status."""
         return self.process.stop(seconds)
+
+    def run(self, *words: str, status: int = 0) -> str:
+        """Run another command of `berth` on the same configuration; answer what it printed."""
+        command = [str(BERTH), *words, "--config", str(self.directory / "berth.toml")]
+        done = subprocess.run(
+            command,
+            env={**os.environ, **self.settings.environment, **self._service},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout
 
     def kill(self) -> None:
         """End it and its workers with SIGKILL, as a power cut would."""

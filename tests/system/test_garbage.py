@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from registry.oci.descriptor import OCI_INDEX, OCI_MANIFEST
 from registry.oci.digest import Digest
 from support.builders import Image, image, index
 from support.crawl import Answers, crawl
-from support.server import BERTH, Server, Settings, running_server
+from support.server import Server, Settings, running_server
 
 APP, COPY = "library/app", "library/copy"
 DAY = 86_400
@@ -52,14 +51,6 @@ def put(
     headers = {"Content-Type": media_type}
     answer = http.put(f"/v2/{name}/manifests/{tag}", content=content, headers=headers)
     assert answer.status_code == httpx.codes.CREATED, answer.text
-
-
-def berth(server: Server, *words: str, status: int = 0) -> str:
-    command = [str(BERTH), *words, "--config", str(server.directory / "berth.toml")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout
 
 
 def days_pass(server: Server, days: float) -> None:
@@ -102,17 +93,17 @@ def test_what_nothing_needs_goes_and_nothing_else(server: Server, http: httpx.Cl
     http.post(f"/v2/{APP}/blobs/uploads/")
     assert http.delete(f"/v2/{APP}/manifests/{OLD.digest}").status_code == 202
     everything = hexes(*BASE.blobs, *ARM.blobs, *OLD.blobs, lost)
-    berth(server, "gc")
+    server.run("gc")
     assert stored(server) == everything, "all of it is younger than its grace"
     days_pass(server, 1.5)
-    plan = json.loads(berth(server, "gc", "--dry-run", "--json"))
+    plan = json.loads(server.run("gc", "--dry-run", "--json"))
     assert plan["links"] == {APP: [str(Digest.of(lost))]}
     assert len(plan["uploads"]) == 1
     assert stored(server) == everything, "a dry run changes nothing"
-    told = json.loads(berth(server, "gc", "--json"))
+    told = json.loads(server.run("gc", "--json"))
     assert (told["blobs"], told["bytes"], told["uploads"]) == (1, len(lost), 1)
     assert told["trash"] == 1
-    berth(server, "gc")
+    server.run("gc")
     assert stored(server) == everything - hexes(lost), "copy still has the old image"
     assert http.get(f"/v2/{COPY}/manifests/old").content == OLD.manifest
     assert http.head(f"/v2/{APP}/blobs/{Digest.of(OLD.config)}").status_code == 404
@@ -120,7 +111,7 @@ def test_what_nothing_needs_goes_and_nothing_else(server: Server, http: httpx.Cl
     for _ in range(2):  # the tag's trash ends, then the manifest is untagged for long enough
         days_pass(server, 4)
         for _ in range(3):
-            berth(server, "gc")
+            server.run("gc")
     assert stored(server) == hexes(*BASE.blobs, *ARM.blobs)
     assert {path: reachable(crawl(http)).get(path) for path in before} == before
     push(http, COPY, "again", OLD)
@@ -135,14 +126,14 @@ def test_the_collector_and_the_journal_agree(server: Server, http: httpx.Client)
     assert http.delete(f"/v2/{APP}/manifests/{OLD.digest}").status_code == 202
     for _ in range(2):
         days_pass(server, 2)
-        berth(server, "gc")
+        server.run("gc")
     push(http, APP, "new", ARM)
     push(http, COPY, "old", OLD)
     before = crawl(http)
     server.stop()
     for path in server.data.glob("ledger.db*"):
         path.unlink()
-    berth(server, "rebuild")
+    server.run("rebuild")
     server.restart()
     assert crawl(http) == before
     for blob in OLD.blobs:
@@ -156,7 +147,7 @@ def test_a_reason_is_told_for_each_digest(server: Server, http: httpx.Client) ->
     lost = push_blob(http, APP, b"lost")
 
     def explain(digest: str) -> str:
-        return berth(server, "gc", "--explain", digest)
+        return server.run("gc", "--explain", digest)
 
     assert f"{APP} names it in {BASE.digest}, tagged 1" in explain(str(Digest.of(BASE.config)))
     assert "stays: tagged 1" in explain(str(BASE.digest))
@@ -167,7 +158,7 @@ def test_a_reason_is_told_for_each_digest(server: Server, http: httpx.Client) ->
     assert f"the trash of {APP} names it, until" in explain(str(Digest.of(BASE.config)))
     assert f"in the trash of {APP} since" in explain(str(BASE.digest))
     assert "nothing here has this digest" in explain(str(Digest.of(b"never seen")))
-    refused = berth(server, "gc", "--explain", "sha256:nonsense", status=1)
+    refused = server.run("gc", "--explain", "sha256:nonsense", status=1)
     assert refused == ""
 
 
@@ -178,10 +169,10 @@ def test_a_flipped_byte_is_found_and_the_next_push_heals_it(
     layer = BASE.layers[0]
     digest = Digest.of(layer)
     url = f"/v2/{APP}/blobs/{digest}"
-    assert "3 blobs" in berth(server, "fsck")
+    assert "3 blobs" in server.run("fsck")
     (path,) = (server.data / "blobs").glob(f"*/*/{digest.encoded}/*")
     spoil(path)
-    told = json.loads(berth(server, "fsck", "--json", status=1))
+    told = json.loads(server.run("fsck", "--json", status=1))
     assert told["bad"] == [str(digest)]
     assert told["broken"] == [f"breaks: {APP} 1 ({BASE.digest}) needs {digest}"]
     assert http.get(url).status_code == httpx.codes.NOT_FOUND
@@ -193,8 +184,8 @@ def test_a_flipped_byte_is_found_and_the_next_push_heals_it(
     assert str(digest) in answer.text
     push(http, COPY, "1", BASE)
     assert http.get(url).content == layer, "healed for all"
-    berth(server, "fsck")
-    berth(server, "gc")
+    server.run("fsck")
+    server.run("gc")
     assert not path.exists()
 
 
@@ -204,7 +195,7 @@ def test_a_short_file_is_bad_too(server: Server, http: httpx.Client) -> None:
     (path,) = (server.data / "blobs").glob(f"*/*/{digest.encoded}/*")
     path.chmod(0o600)
     path.write_bytes(path.read_bytes()[:-1])
-    assert f"bad: {digest}" in berth(server, "fsck", status=1)
+    assert f"bad: {digest}" in server.run("fsck", status=1)
 
 
 def spoil(path: Path) -> None:
