@@ -8,7 +8,8 @@ import pytest
 
 from registry.auth.keystone.roles import REFUSED_SECONDS, REMEMBERED_SECONDS
 from registry.auth.ports import NOWHERE, Reach
-from support.directory import ENDS, WORD, Directory, Person, Place
+from registry.oci.digest import Digest
+from support.directory import ENDS, WORD, Directory, Person, Place, fresh
 from support.keystone import (
     ALL,
     TOKEN_SECONDS,
@@ -108,6 +109,22 @@ async def test_nothing_outlives_the_keystone_token_that_it_came_from(
     await asyncio.sleep(10)
     for each in (headers, as_token(token), signed_in):
         assert await registry.status(each, east) == 401
+
+
+async def test_a_push_outlives_its_token_and_a_rename_of_its_project(
+    registry: CloudRegistry, directory: Directory, alice: Person, east: Place
+) -> None:
+    scope = f"repository:{east.name}/app:pull,push"
+    signed_in = await registry.sign_in(as_person(alice), scope)
+    url = f"/v2/{east.name}/app/blobs/uploads/"
+    location = (await registry.client.post(url, headers=signed_in)).headers["location"]
+    directory.change("project", east.id, name=fresh("renamed"))
+    registry.clock.ahead += 3 * TOKEN_SECONDS
+    assert (await registry.client.post(url, headers=signed_in)).status_code == 401
+    answer = await registry.client.patch(location, content=b"late", headers=signed_in)
+    assert answer.status_code == 202
+    closing = f"{answer.headers['location']}&digest={Digest.of(b'late')}"
+    assert (await registry.client.put(closing, headers=signed_in)).status_code == 201
 
 
 async def test_a_role_given_counts_after_some_seconds(
