@@ -30,8 +30,8 @@ class Change:
     """One change in one repository; what does not apply is empty."""
 
     op: str
-    """``put``, ``delete-manifest``, ``delete-tag``, ``link``, ``unlink``, ``collect`` or
-    ``share``."""
+    """``put``, ``delete-manifest``, ``delete-tag``, ``link``, ``unlink``, ``collect``, ``share``
+    or ``rename``."""
     repository: RepositoryName
     at: float
     manifest: ManifestRecord | None = None

@@ -4,11 +4,21 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, ClauseElement, Connection, bindparam, delete, literal, select
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    Connection,
+    bindparam,
+    delete,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.engine import Dialect
 
 from registry.oci.names import RepositoryName
 from registry.storage.changes import Change, RecordState
+from registry.storage.ledger import marks
 from registry.storage.ledger.prepared import (
     Prepared,
     PreparedList,
@@ -106,6 +116,11 @@ _ADD_USE = upsert(record_use)
 _ADD_MEMBER = upsert(member)
 _DELETE_USES = PreparedList(lambda ids: delete(record_use).where(record_use.c.user_id.in_(ids)))
 _DELETE_MEMBERS = PreparedList(lambda ids: delete(member).where(member.c.record_id.in_(ids)))
+_FREE_KEYS = PreparedList(
+    lambda ids: (
+        update(record).where(record.c.id.in_(ids)).values(key=literal("renamed:") + record.c.id)
+    )
+)
 _DELETE_RECORDS = PreparedList(lambda ids: delete(record).where(record.c.id.in_(ids)))
 
 
@@ -149,6 +164,8 @@ def apply(connection: Connection, here: int, change: Change) -> None:
     elif change.op == "collect":
         for each in change.digests:
             _DELETE_LINK(connection, here=here, digest=str(each))
+    elif change.op == "rename":
+        _FREE_KEYS(connection, change.gone)
     _write_records(connection, change.records)
     for gone in change.gone:
         remove_record(connection, gone)
@@ -175,6 +192,7 @@ def restore_blobs(connection: Connection, here: int, change: Change) -> None:
 
 def remove_record(connection: Connection, gone: str) -> None:
     """Take one record out, with what hangs on it. Idempotent."""
+    marks.bury(connection, gone)
     for statement in (_DELETE_USES, _DELETE_MEMBERS, _DELETE_RECORDS):
         statement(connection, [gone])
 
@@ -210,6 +228,10 @@ def _put(connection: Connection, here: int, change: Change, pushed: ManifestReco
         for name in change.tags
     ]
     _MOVE_TAG.many(connection, rows)
+    as_before = {f"tag:{change.repository.path}:{name}" for name in change.tags}
+    as_before -= {each.record.key for each in change.records}
+    if as_before:
+        marks.mark_keyed(connection, change.repository.project, sorted(as_before))
 
 
 def _write_records(connection: Connection, states: Sequence[RecordState]) -> None:
@@ -226,6 +248,7 @@ def _write_records(connection: Connection, states: Sequence[RecordState]) -> Non
         for shared, status in each.members
     ]
     _ADD_MEMBER.many(connection, members)
+    marks.mark(connection, [each.record.id for each in states])
 
 
 def _row(written: ImageRecord) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from sqlalchemy import Connection, delete, select, update
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
 from registry.oci.names import Reference, RepositoryName, Tag
-from registry.storage.ledger import migrate, reads, records, uploads, writes
+from registry.storage.ledger import marks, migrate, reads, records, uploads, writes
 from registry.storage.ledger.database import Database, open_database
+from registry.storage.ledger.outbox import SqlOutbox
 from registry.storage.ledger.prepared import upsert
 from registry.storage.ledger.schema import revoked, signing_key, store
+from registry.storage.ledger.sightings import SqlSightings
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -46,17 +48,24 @@ class SqlLedger:
         *,
         new_id: Callable[[], str] = new_uuid,
         clock: Callable[[], float] | None = None,
+        projecting: bool = False,
     ) -> None:
-        """*clock* stands in for the database's own, in tests. Raises StorageUnavailable."""
-        self._database: Database = open_database(url)
+        """*projecting*: changed records go into the outbox. *clock*: for the database's, in tests.
+
+        Raises StorageUnavailable.
+        """
+        options = {marks.CLOCK: self._now} if projecting else None
+        self._database: Database = open_database(url, options)
         self._reads = reads.Reads(self._database)
         self._new_id = new_id
         self._clock = clock
+        self.outbox = SqlOutbox(self._database, self._now, new_id)
+        self.sightings = SqlSightings(self._database, self._now)
 
     @classmethod
-    async def open(cls, url: str) -> Self:
+    async def open(cls, url: str, *, projecting: bool = False) -> Self:
         """A ledger whose tables are there, made or migrated now; raises StorageUnavailable."""
-        ledger = cls(url)
+        ledger = cls(url, projecting=projecting)
         await ledger.migrate()
         return ledger
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -28,13 +28,14 @@ Answer = TypeVar("Answer")
 class PostgresqlDatabase:
     """READ COMMITTED; what must not change under a transaction is locked by it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         self._engine = create_engine(
             url,
             pool_size=POOL,
             max_overflow=0,
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",
+            execution_options=options,
         )
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine, "connect", _prepare)

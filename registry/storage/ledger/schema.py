@@ -229,6 +229,38 @@ job = Table(
 )
 """Who does what only one may do at a time, and until when without another word."""
 
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("place", _ID, primary_key=True),
+    Column("record_id", String(36), nullable=False, unique=True),
+    Column("project_id", _BYTES, nullable=False, index=True),
+    Column("kind", String(10), nullable=False),
+    Column("parent_id", String(36), index=True),
+    Column("version", Integer, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("gone", Boolean, nullable=False),
+    Column("begun", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("parked", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("lease", String(36), nullable=False),
+    Column("due_at", Double, nullable=False),
+)
+"""Records that the image service does not have as they are. What a row says of an ended record
+stands nowhere else. *begun*: somebody set out to send it. *lease* is empty where nobody has it."""
+
+projected = Table(
+    "projected",
+    metadata,
+    Column("record_id", String(36), primary_key=True),
+    Column("parent_id", String(36), index=True),
+    Column("sent_at", Double, nullable=False),
+    Column("missing_since", Double),
+    Column("missing_version", Integer),
+)
+"""What was sent under which parent. *missing_version* is the tag's when its record was missed."""
+
 signing_key = Table(
     "signing_key",
     metadata,

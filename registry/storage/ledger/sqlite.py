@@ -8,7 +8,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -36,7 +36,7 @@ class SqliteDatabase:
     savepoint of its own, and are answered after the one COMMIT: they share its fsync.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         path = make_url(url).database
         if not path:
             raise StorageUnavailable("a SQLite ledger needs a file: sqlite:////path/ledger.db")
@@ -48,6 +48,7 @@ class SqliteDatabase:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             # Processes queue up here rather than in SQLite, whose waiters sleep and try again.
             self._turn = os.open(f"{path}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._options = options
         self._connections: list[Connection] = []
         with translated():
             self._reader = self._connect(url, synchronous="FULL", write=False)
@@ -120,6 +121,7 @@ class SqliteDatabase:
         engine = create_engine(
             url,
             poolclass=NullPool,
+            execution_options=self._options,
             connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
         )
 

@@ -26,7 +26,7 @@ from registry.oci.errors import (
 )
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.changes import Change, RecordState, from_line, to_line
-from registry.storage.ledger import records
+from registry.storage.ledger import marks, records
 from registry.storage.ledger.apply import (
     apply,
     ensure_repository,
@@ -307,6 +307,7 @@ def restart(connection: Connection, name: str, sequence: int) -> None:
     here = select(repository.c.id).where(repository.c.project_id == name)
     for table in (tag, reference, manifest):
         connection.execute(delete(table).where(table.c.repository_id.in_(here)))
+    marks.bury_all(connection, name)
     mine = select(record.c.id).where(record.c.project_id == name)
     connection.execute(delete(record_use).where(record_use.c.user_id.in_(mine)))
     connection.execute(delete(member).where(member.c.record_id.in_(mine)))

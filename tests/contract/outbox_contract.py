@@ -1,0 +1,562 @@
+"""What every Outbox promises: who is next, the life of a row, fresh ids, and how far behind."""
+
+import pytest
+
+from contract.ledger_journal_contract import observe
+from registry.oci.errors import ManifestUnknown
+from registry.oci.names import Tag
+from registry.storage.folding import Fold
+from registry.storage.ledger import SqlLedger
+from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.projection import REFUSALS, Due, Lag
+from registry.storage.records import Member
+from support.ledgers import (
+    HATS,
+    SHOES,
+    Clock,
+    find_by_key,
+    manifest,
+    platform,
+    put,
+    put_index,
+    tagged,
+)
+
+V1 = Tag.parse("v1")
+LEASE = 60.0
+
+
+async def push(ledger: SqlLedger, tag: str = "v1", *words: str, word: str = "boots") -> None:
+    await ledger.put_manifest(put(SHOES, word, tag, drafts=tagged(SHOES, tag, *words)))
+
+
+async def keys(ledger: SqlLedger, dues: list[Due]) -> list[str]:
+    """The keys of records that are there; ids of those that ended."""
+    names = []
+    for due in dues:
+        try:
+            names.append((await ledger.find_record(due.record)).key)
+        except ManifestUnknown:
+            names.append(f"ended {due.kind}")
+    return names
+
+
+async def lease(ledger: SqlLedger, limit: int = 99) -> list[Due]:
+    return await ledger.outbox.lease_due(limit=limit, seconds=LEASE)
+
+
+async def begin(ledger: SqlLedger, due: Due) -> Due:
+    begun = await ledger.outbox.begin(due, seconds=LEASE)
+    assert begun is not None
+    return begun
+
+
+async def send(ledger: SqlLedger, due: Due) -> None:
+    assert await ledger.outbox.done(await begin(ledger, due))
+
+
+async def drain(ledger: SqlLedger) -> list[str]:
+    """Send all that is due, in order; the keys."""
+    sent = []
+    while dues := await lease(ledger):
+        sent += await keys(ledger, dues)
+        for due in dues:
+            await send(ledger, due)
+    return sent
+
+
+class OutboxLeaseContract:
+    """Who is next."""
+
+    async def test_what_a_push_makes_is_due_parents_first(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base", "app")
+        dues = await lease(ledger)
+        found = await keys(ledger, dues)
+        assert sorted(found) == sorted(
+            ["repository:red/boots", "layer:base", "layer:base-app", "tag:red/boots:v1"]
+        )
+        layers = [key for key in found if not key.startswith("repository")]
+        assert layers == ["layer:base", "layer:base-app", "tag:red/boots:v1"]
+        assert {(due.project, due.gone, due.version) for due in dues} == {("shoes", False, 1)}
+
+    async def test_what_is_leased_is_due_for_nobody_else(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1", "base")
+        mine = await lease(ledger)
+        assert await lease(ledger) == []
+        clock.now += LEASE + 1
+        assert await keys(ledger, await lease(ledger)) == await keys(ledger, mine)
+
+    async def test_a_short_lease_takes_the_first(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base", "app")
+        first = await lease(ledger, 2)
+        assert await keys(ledger, first) == ["repository:red/boots", "layer:base"]
+        assert await lease(ledger) == []  # the rest waits for what is on its way
+
+    async def test_nothing_is_due_twice_once_it_was_sent(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        assert len(await drain(ledger)) == 3
+        assert await lease(ledger) == []
+        assert (await ledger.outbox.lag()).count == 0
+
+    async def test_only_what_changed_is_due_again(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base", word="a")
+        await drain(ledger)
+        await push(ledger, "v1", "base", "app", word="b")
+        assert await drain(ledger) == ["layer:base-app", "tag:red/boots:v1"]
+
+    async def test_a_tag_put_again_is_due_though_it_is_as_before(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        await drain(ledger)
+        await push(ledger, "v1", "base")
+        assert await drain(ledger) == ["tag:red/boots:v1"]
+
+    async def test_an_index_comes_after_its_platforms_parents(self, ledger: SqlLedger) -> None:
+        child = manifest("amd64").digest
+        await ledger.put_manifest(put(SHOES, "amd64"))
+        parts = platform(SHOES, "amd64", "base", "app")
+        top = tagged(SHOES, "v1", uses=(parts[-1].key,))
+        await ledger.put_manifest(
+            put_index(SHOES, "index", "v1", children=(child,), drafts=(*parts, *top))
+        )
+        sent = await drain(ledger)
+        order = [sent.index(f"layer:{each}") for each in ("base", "base-app")]
+        assert order == sorted(order)
+        assert sent.index(parts[-1].key) > order[-1]
+
+    async def test_the_state_is_that_of_the_moment(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1")
+        record = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        member = Member("hats", "accepted")
+        due = next(each for each in await lease(ledger) if each.record == record.id)
+        await ledger.share_record(record.id, visibility="shared", member=member)
+        begun = await begin(ledger, due)
+        assert begun.version == due.version + 1
+        assert begun.state is not None
+        assert begun.state.record == await ledger.find_record(record.id)
+        assert begun.state.members == (("hats", "accepted"),)
+        assert await ledger.outbox.done(begun)
+        assert record.id not in {each.record for each in await lease(ledger)}
+
+    async def test_a_change_on_the_way_is_due_at_once(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        dues = await lease(ledger)
+        for due in dues[:-1]:
+            await send(ledger, due)
+        tag = await begin(ledger, dues[-1])
+        await ledger.share_record(tag.record, visibility="shared")
+        assert await lease(ledger) == []
+        assert await ledger.outbox.done(tag)
+        assert await drain(ledger) == ["tag:red/boots:v1"]
+
+    async def test_a_child_whose_parent_did_not_arrive_is_not_begun(
+        self, ledger: SqlLedger
+    ) -> None:
+        await push(ledger, "v1", "base", "app")
+        repository, base, app, tag = await lease(ledger)
+        await send(ledger, repository)
+        assert not await ledger.outbox.refused(await begin(ledger, base), "400")
+        for child in (app, tag):
+            assert await ledger.outbox.begin(child, seconds=LEASE) is None
+        assert await lease(ledger) == []
+
+    async def test_what_is_given_back_is_due_again(self, ledger: SqlLedger, clock: Clock) -> None:
+        await push(ledger, "v1")
+        repository, tag = await lease(ledger)
+        await ledger.outbox.give_back(repository)
+        await ledger.outbox.give_back(tag, delay=30)
+        assert [due.record for due in await lease(ledger)] == [repository.record]
+        clock.now += 31
+        again = await lease(ledger)
+        assert [(due.record, due.attempts) for due in again] == [(tag.record, 0)]
+
+
+class OutboxEndContract:
+    """Records that end."""
+
+    async def test_children_go_before_parents(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base", "app")
+        await drain(ledger)
+        await ledger.delete_manifest(SHOES, manifest("boots").digest)
+        dues = await lease(ledger)
+        assert {due.gone for due in dues} == {True}
+        kinds = [due.kind for due in dues if due.kind != "repository"]
+        assert kinds == ["tag", "layer", "layer"]
+        for due in dues:
+            begun = await begin(ledger, due)
+            assert (begun.state, begun.sent) == (None, True)
+            assert await ledger.outbox.done(begun)
+        assert await drain(ledger) == []
+
+    async def test_a_parent_stays_until_nothing_shows_it(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base", "app", word="a")
+        await drain(ledger)
+        await push(ledger, "v1", "base", word="b")
+        tag = await lease(ledger)
+        assert await keys(ledger, tag) == ["tag:red/boots:v1"]
+        assert await lease(ledger) == []
+        await send(ledger, tag[0])
+        assert await drain(ledger) == ["ended layer"]
+
+    async def test_who_never_left_is_ended_all_the_same(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1")
+        repository, tag = await lease(ledger)
+        await begin(ledger, tag)
+        await ledger.outbox.give_back(tag)
+        await ledger.outbox.give_back(repository)
+        await ledger.delete_tag(SHOES, V1)
+        ended = {due.record: due for due in await lease(ledger)}[tag.record]
+        begun = await begin(ledger, ended)
+        assert (begun.gone, begun.unsure, begun.sent) == (True, True, False)
+
+    async def test_a_deletion_tried_twice_is_no_surer_of_a_sending(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1")
+        await ledger.delete_manifest(SHOES, manifest("boots").digest)
+        for _ in range(2):
+            for due in await lease(ledger):
+                begun = await begin(ledger, due)
+                assert (begun.gone, begun.unsure, begun.sent) == (True, False, False)
+                await ledger.outbox.give_back(begun)
+
+    async def test_what_ends_on_its_way_is_deleted_next(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1")
+        repository, tag = await lease(ledger)
+        await send(ledger, repository)
+        begun = await begin(ledger, tag)
+        await ledger.delete_tag(SHOES, V1)
+        assert await ledger.outbox.done(begun)
+        ended = await lease(ledger)
+        assert [(due.record, due.gone) for due in ended] == [(tag.record, True)]
+        assert (await begin(ledger, ended[0])).sent
+
+    async def test_what_ended_before_it_was_begun_is_not_begun(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1")
+        _, tag = await lease(ledger)
+        await ledger.delete_tag(SHOES, V1)
+        assert await ledger.outbox.begin(tag, seconds=LEASE) is None
+        assert [due.gone for due in await lease(ledger)] == [True]
+
+    async def test_an_ended_record_is_never_revived(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        await drain(ledger)
+        before = {each.record: each for each in await self._all(ledger)}
+        await ledger.delete_manifest(SHOES, manifest("boots").digest)
+        await push(ledger, "v1", "base")
+        dues = []
+        while found := await lease(ledger):
+            dues += found
+            for due in found:
+                await send(ledger, due)
+        assert {due.record for due in dues if due.gone} == set(before)
+        assert not {due.record for due in dues if not due.gone} & set(before)
+
+    async def _all(self, ledger: SqlLedger) -> list[Due]:
+        await ledger.outbox.mark_all()
+        found = await lease(ledger)
+        for due in found:
+            await send(ledger, due)
+        return found
+
+
+class OutboxRefusalContract:
+    """What the image service does not take."""
+
+    async def test_a_refused_record_is_tried_later(self, ledger: SqlLedger, clock: Clock) -> None:
+        await push(ledger, "v1")
+        repository, tag = await lease(ledger)
+        await send(ledger, repository)
+        assert not await ledger.outbox.refused(await begin(ledger, tag), "400 to POST")
+        assert await lease(ledger) == []
+        clock.now += 3
+        (again,) = await lease(ledger)
+        assert (again.attempts, again.reason, again.unsure) == (1, "400 to POST", True)
+
+    async def test_the_tenth_refusal_parks_it_and_its_children_alone(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1", "base", "app")
+        await ledger.put_manifest(put(HATS, "hat", "v1", drafts=tagged(HATS, "v1", "base")))
+        await self._park(ledger, clock, "layer:base")
+        clock.now += 1_000_000
+        assert await lease(ledger) == []
+        lag = await ledger.outbox.lag()
+        assert (lag.count, lag.parked) == (2, 1)  # its children wait
+        assert await ledger.outbox.lag("hats") == Lag(0, 0.0, 0)
+        await push(ledger, "v2", "other", word="other")
+        assert await drain(ledger) == ["layer:other", "tag:red/boots:v2"]
+
+    async def test_a_parked_record_gets_another_chance(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1", "base")
+        await self._park(ledger, clock, "layer:base")
+        assert await ledger.outbox.unpark() == 1
+        assert await ledger.outbox.unpark() == 0
+        assert await drain(ledger) == ["layer:base", "tag:red/boots:v1"]
+
+    async def test_a_change_is_another_chance(self, ledger: SqlLedger, clock: Clock) -> None:
+        await push(ledger, "v1")
+        await self._park(ledger, clock, "tag:red/boots:v1")
+        await push(ledger, "v1")
+        (due,) = await lease(ledger)
+        assert (due.attempts, due.reason) == (0, "")
+        await send(ledger, due)
+
+    async def test_a_parked_record_does_not_hold_up_what_it_was_shown_with(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1", "base", "app", word="a")
+        await drain(ledger)
+        await push(ledger, "v1", "base", word="b")
+        await self._park(ledger, clock, "tag:red/boots:v1")
+        assert await drain(ledger) == ["ended layer"]
+
+    async def _park(self, ledger: SqlLedger, clock: Clock, key: str) -> None:
+        """Send everything but the record of that key, which is refused until it is parked."""
+        parked = False
+        refusals = 0
+        while not parked:
+            for due in await lease(ledger):
+                begun = await ledger.outbox.begin(due, seconds=LEASE)
+                if begun is None:
+                    continue
+                if begun.state is not None and (begun.project, begun.state.record.key) == (
+                    "shoes",
+                    key,
+                ):
+                    parked = await ledger.outbox.refused(begun, "413 to POST")
+                    refusals += 1
+                elif begun.gone:
+                    await ledger.outbox.give_back(begun)
+                else:
+                    await ledger.outbox.done(begun)
+            clock.now += 400
+        assert refusals == REFUSALS
+
+
+class OutboxLostLeaseContract:
+    """Two senders of one record."""
+
+    async def test_who_lost_his_lease_begins_nothing(self, ledger: SqlLedger, clock: Clock) -> None:
+        await push(ledger, "v1")
+        slow = await lease(ledger)
+        clock.now += LEASE + 1
+        quick = await lease(ledger)
+        assert [await ledger.outbox.begin(due, seconds=LEASE) for due in slow] == [None, None]
+        for due in quick:
+            await send(ledger, due)
+
+    async def test_what_he_sent_late_is_sent_again_by_the_next(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1")
+        slow = [await begin(ledger, due) for due in await lease(ledger)]
+        clock.now += LEASE + 1
+        quick = [await begin(ledger, due) for due in await lease(ledger)]
+        assert not await ledger.outbox.done(slow[1])
+        assert not await ledger.outbox.refused(slow[0], "late")
+        for due in quick:
+            assert await ledger.outbox.done(due)
+        assert await drain(ledger) == ["tag:red/boots:v1"]
+
+    async def test_what_he_sent_after_the_end_is_sent_again(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1")
+        slow = [await begin(ledger, due) for due in await lease(ledger)]
+        clock.now += LEASE + 1
+        await drain(ledger)
+        assert not await ledger.outbox.done(slow[1])
+        assert await drain(ledger) == ["tag:red/boots:v1"]
+
+    async def test_what_he_made_of_an_ended_record_is_deleted(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1")
+        slow = [await begin(ledger, due) for due in await lease(ledger)]
+        clock.now += LEASE + 1
+        await ledger.delete_tag(SHOES, V1)
+        await drain(ledger)
+        assert not await ledger.outbox.done(slow[1])
+        (ended,) = await lease(ledger)
+        begun = await begin(ledger, ended)
+        assert (begun.record, begun.gone, begun.kind) == (slow[1].record, True, "tag")
+        assert begun.unsure
+        assert await ledger.outbox.done(begun)
+
+    async def test_beginning_makes_the_lease_run_anew(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1")
+        repository, tag = await lease(ledger)
+        clock.now += LEASE - 1
+        repository = await begin(ledger, repository)
+        clock.now += 2
+        assert [due.record for due in await lease(ledger)] == [tag.record]
+        assert await ledger.outbox.done(repository)
+
+
+class OutboxRenameContract:
+    """A fresh id for a record whose own is another's."""
+
+    async def test_a_renamed_record_and_its_children_are_due(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base", "app")
+        repository, base, *_ = await lease(ledger)
+        await send(ledger, repository)
+        position = await ledger.outbox.rename(await begin(ledger, base))
+        assert position == (await ledger.pending_lines())[-1].position
+        renamed = await find_by_key(ledger, "shoes", "layer:base")
+        assert renamed.id != base.record
+        assert (await find_by_key(ledger, "shoes", "layer:base-app")).parent_id == renamed.id
+        with pytest.raises(ManifestUnknown):
+            await ledger.find_record(base.record)
+        dues = await lease(ledger)
+        assert sorted(await keys(ledger, dues)) == ["ended layer", "layer:base"]
+
+    async def test_a_renamed_record_is_shared_with_nobody(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        before = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        await ledger.share_record(before.id, visibility="shared", member=Member("hats", "accepted"))
+        dues = await lease(ledger)
+        for due in dues[:-1]:
+            await send(ledger, due)
+        await ledger.outbox.rename(await begin(ledger, dues[-1]))
+        after = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        assert (after.visibility, await ledger.list_members(after.id)) == ("private", [])
+        assert (after.name, after.parent_id, after.properties) == (
+            before.name,
+            before.parent_id,
+            before.properties,
+        )
+
+    async def test_what_lies_under_the_old_id_is_to_be_deleted(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        await drain(ledger)
+        await push(ledger, "v1", "base")
+        (tag,) = await lease(ledger)
+        await ledger.outbox.rename(await begin(ledger, tag))
+        dues = {due.gone: due for due in await lease(ledger)}
+        assert dues[True].record == tag.record
+        assert await keys(ledger, [dues[False]]) == ["tag:red/boots:v1"]
+
+    async def test_a_manifest_record_keeps_its_index(self, ledger: SqlLedger) -> None:
+        child = manifest("amd64").digest
+        await ledger.put_manifest(put(SHOES, "amd64"))
+        part = platform(SHOES, "amd64", "base")
+        top = tagged(SHOES, "v1", uses=(part[-1].key,))
+        await ledger.put_manifest(
+            put_index(SHOES, "index", "v1", children=(child,), drafts=(*part, *top))
+        )
+        await drain(ledger)
+        record = await find_by_key(ledger, "shoes", part[-1].key)
+        await ledger.outbox.mark([record.id])
+        (due,) = await lease(ledger)
+        await ledger.outbox.rename(await begin(ledger, due))
+        assert (await find_by_key(ledger, "shoes", part[-1].key)).id != record.id
+        await ledger.delete_tag(SHOES, V1)
+        with pytest.raises(ManifestUnknown):
+            await find_by_key(ledger, "shoes", part[-1].key)
+
+    async def test_who_lost_his_lease_renames_nothing(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1")
+        slow = await lease(ledger)
+        clock.now += LEASE + 1
+        await lease(ledger)
+        before = await observe(ledger)
+        assert await ledger.outbox.rename(slow[0]) is None
+        assert await observe(ledger) == before
+
+    async def test_its_line_makes_the_same_anew(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base", "app")
+        for _ in range(3):
+            await ledger.outbox.mark_all()
+            for due in await lease(ledger):
+                begun = await ledger.outbox.begin(due, seconds=LEASE)
+                if begun is not None and begun.gone:
+                    await ledger.outbox.done(begun)
+                elif begun is not None:
+                    await ledger.outbox.rename(begun)
+        lines = await ledger.pending_lines()
+        copy = MemoryLedger()
+        await copy.replay(lines)
+        assert await observe(copy) == await observe(ledger)
+        before = await observe(ledger)
+        await ledger.restart("shoes", 0)
+        await ledger.replay(lines)
+        assert await observe(ledger) == before
+        fold = Fold()
+        for line in lines:
+            fold.look(line)
+        await ledger.restart("shoes", fold.bounds()["shoes"].start)
+        await ledger.replay(list(fold.folded(lines)))
+        assert await observe(ledger) == before
+
+
+class OutboxLagContract:
+    """How far behind."""
+
+    async def test_the_lag_is_the_age_of_the_oldest(self, ledger: SqlLedger, clock: Clock) -> None:
+        assert await ledger.outbox.lag() == Lag(0, 0.0, 0)
+        await push(ledger, "v1")
+        clock.now += 5
+        await push(ledger, "v2")
+        clock.now += 7
+        assert await ledger.outbox.lag() == Lag(3, 12.0, 0)
+        assert await ledger.outbox.lag("shoes") == Lag(3, 12.0, 0)
+        assert await ledger.outbox.lag("hats") == Lag(0, 0.0, 0)
+
+    async def test_a_record_that_changes_again_waits_since_its_first_change(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1", word="a")
+        clock.now += 5
+        await push(ledger, "v1", "base", word="b")
+        assert (await ledger.outbox.lag()).seconds == 5.0
+
+    async def test_everything_can_be_marked(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        first = await drain(ledger)
+        assert await ledger.outbox.mark_all() == 3
+        assert sorted(await drain(ledger)) == sorted(first)
+
+    async def test_who_is_no_more_cannot_be_marked(self, ledger: SqlLedger) -> None:
+        await ledger.outbox.mark(["11111111-1111-1111-1111-111111111111"])
+        await ledger.outbox.mark([])
+        assert await lease(ledger) == []
+
+    async def test_after_a_rebuild_everything_is_due(self, ledger: SqlLedger) -> None:
+        source = MemoryLedger()
+        await source.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base", "x")))
+        await source.put_manifest(put(SHOES, "b", "v1", drafts=tagged(SHOES, "v1", "base")))
+        await ledger.replay(await source.pending_lines())
+        sent = await drain(ledger)
+        assert set(sent) == {
+            "repository:red/boots",
+            "layer:base",
+            "tag:red/boots:v1",
+            "ended layer",
+        }
+
+    async def test_a_restart_deletes_what_does_not_come_back(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        lines = await ledger.pending_lines()
+        await push(ledger, "v2", "other", word="other")
+        await drain(ledger)
+        await ledger.restart("shoes", 0)
+        await ledger.replay(lines)
+        ended = [due.kind for due in await lease(ledger) if due.gone]
+        assert ended == ["tag", "layer"]
+
+
+class OutboxContract(
+    OutboxLeaseContract,
+    OutboxEndContract,
+    OutboxRefusalContract,
+    OutboxLostLeaseContract,
+    OutboxRenameContract,
+    OutboxLagContract,
+):
+    """Every promise of the port."""
