@@ -44,6 +44,7 @@ def seed(layout: Layout, settings: Settings) -> None:
     for account in ACCOUNTS:
         for role in account.roles:
             admin.grant(projects[account.project], users[account.name], roles[role])
+    admin.grant_in_domain(users["registry"], admin.role("reader"))
     for kind, name in SERVICE_NAMES.items():
         admin.endpoint(kind, name, where[kind])
     owner = PEOPLE[0]
@@ -99,6 +100,10 @@ class Keystone:
 
     def user(self, name: str, passwords: Mapping[str, str]) -> str:
         return self._ensure("user", name, {"domain_id": DOMAIN, "password": passwords[name]})
+
+    def grant_in_domain(self, user: str, role: str) -> None:
+        """Give *user* the role in the domain of all projects: he may look up their names."""
+        self._session.put(f"/domains/{DOMAIN}/users/{user}/roles/{role}")
 
     def grant(self, project: str, user: str, role: str) -> None:
         """Give *user* the role in the project."""

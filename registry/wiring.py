@@ -134,10 +134,10 @@ def application() -> Application:
         for work in works:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)
+        await guard.identity.close()
         await opened.close()
 
     settings = Settings(
-        default_project=config.default_project,
         manifest_limit=config.push.manifest_limit,
         body_timeout=config.http.body_timeout,
         metrics_from=health.parse_networks(config.http.metrics_from),

@@ -100,6 +100,9 @@ class HtpasswdIdentity:
             raise Unauthorized("the user is not known any more")
         return self._principal(subject)
 
+    async def close(self) -> None:
+        """Nothing is open."""
+
     def _principal(self, user: str) -> Principal:
         roles = self._roles.get(user, {})
         admin = any("admin" in each for each in roles.values())

@@ -23,3 +23,6 @@ class OpenIdentity:
     async def find_principal(self, subject: str, claimed: Principal | None = None) -> Principal:
         del subject, claimed
         return ANYONE
+
+    async def close(self) -> None:
+        """Nothing is open."""

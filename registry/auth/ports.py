@@ -87,6 +87,10 @@ class Identity(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Let go of what it asks, if anybody."""
+        ...
+
 
 class ProjectNames(Protocol):
     """What a repository's first component stands for."""

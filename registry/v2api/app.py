@@ -48,7 +48,6 @@ _NOWHERE = RepositoryName("", "")
 class Settings:
     """What the HTTP side must know of the configuration."""
 
-    default_project: str = "library"
     manifest_limit: int = 4 * 1024 * 1024
     body_timeout: float = 60.0
     """Seconds in which some byte of a body must come."""
@@ -81,7 +80,6 @@ class Application:
         self.state = self._starlette.state
         self.state.storage = storage
         self.state.guard = guard
-        self.state.default_project = settings.default_project
         self.state.manifest_limit = settings.manifest_limit
         self.state.body_timeout = settings.body_timeout
         self.state.push_rules = settings.push
