@@ -264,22 +264,15 @@ class Guard:
         return parse_repository(resource["name"], default_project=self.default_project).project
 
     def _scopes(self, request: Request, actions: frozenset[Action]) -> tuple[str, ...]:
-        """What a token must be for; a mount's source too, all in one value."""
+        """What a token must be for.
+
+        Not a mount's source: roles decide there, whatever the token is for, and skopeo and podman
+        cannot read a challenge of two scopes.
+        """
         resource = _RESOURCE.fullmatch(request.scope["path"])
         assert resource is not None  # or no route had led here
         wanted = frozenset({*actions, Action.PULL}) if Action.PUSH in actions else actions
-        scopes = [str(Scope(resource["name"], wanted))]
-        source = request.query_params.get("from")
-        if "mount" in request.query_params and source is not None and self._is_name(source):
-            scopes.append(str(Scope(source, frozenset({Action.PULL}))))
-        return tuple(scopes)
-
-    def _is_name(self, text: str) -> bool:
-        try:
-            parse_repository(text, default_project=self.default_project)
-        except NameInvalid:
-            return False
-        return True
+        return (str(Scope(resource["name"], wanted)),)
 
     def _unauthorized(
         self,

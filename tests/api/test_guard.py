@@ -116,12 +116,11 @@ async def test_a_challenge_names_the_repository_whatever_it_is_called(
         assert asked["scope"] == f"repository:{name}:pull,push"
 
 
-async def test_a_mount_asks_for_its_source_too(registry: Registry) -> None:
-    url = f"{PATHS['UPLOADS']}?mount={APP.digest}"
-    both = asked_for(await registry.client.post(f"{url}&from=hats/app"))
-    assert both["scope"] == f"repository:{NAME}:pull,push repository:hats/app:pull"
-    alone = asked_for(await registry.client.post(f"{PATHS['UPLOADS']}?from=hats/app"))
-    assert alone["scope"] == f"repository:{NAME}:pull,push"
+async def test_a_mount_is_asked_for_with_one_scope(registry: Registry) -> None:
+    """There are clients that cannot read two, and the source goes by roles."""
+    for query in (f"mount={APP.digest}&from=hats/app", "from=hats/app"):
+        asked = asked_for(await registry.client.post(f"{PATHS['UPLOADS']}?{query}"))
+        assert asked["scope"] == f"repository:{NAME}:pull,push"
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_who_reads_nothing_fills_no_memory(server: Server, address: str) -> None
         for _ in range(40):
             wire = stack.enter_context(Wire(address))
             wire.socket.settimeout(0.2)
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, ConnectionError):  # it may hang up on them
                 wire.socket.sendall(request("GET", TARGET) * 20_000)
         assert ask(address, request("GET", "/v2/")).status == 200
         assert memory(server.process.pid) - before < 256 << 20
