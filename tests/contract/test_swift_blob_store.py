@@ -18,7 +18,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageFull, StorageUnavailable
 from registry.storage.ports import BlobStore
 from registry.storage.records import Segment
-from registry.storage.swift import SwiftAccount, SwiftBlobStore
+from registry.storage.swift import SwiftAccount, SwiftBlobStore, blobs
 from registry.storage.swift.names import Names
 from support.openstack import OpenStack
 from support.streams import Gone, broken, collect, stream
@@ -74,12 +74,19 @@ async def test_nothing_is_left_of_a_put_that_failed(
     assert not any((await lies_in(account, prefix)).values())
 
 
-async def test_a_body_of_unknown_size_goes_by_segments_that_are_its_own(
-    store: SwiftBlobStore, account: SwiftAccount, prefix: str
+@pytest.mark.parametrize("known", [False, True], ids=["size unknown", "beyond the limit"])
+async def test_a_body_that_is_no_plain_object_goes_by_segments_of_its_own(
+    store: SwiftBlobStore,
+    account: SwiftAccount,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    known: bool,
 ) -> None:
+    monkeypatch.setattr(blobs, "LARGEST", 20 * MIB - 1)
     content = LARGE[:MIB] * 20
     pieces = [content[at : at + 700_000] for at in range(0, len(content), 700_000)]
-    blob = await store.put(Digest.of(content), None, stream(*pieces))
+    blob = await store.put(Digest.of(content), len(content) if known else None, stream(*pieces))
     assert await read(store, blob) == content
     uuid_of_blob = blob.object.rpartition("/")[2]
     uploads = (await lies_in(account, prefix))["uploads"]

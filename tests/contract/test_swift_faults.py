@@ -231,6 +231,18 @@ async def test_a_body_that_is_cut_again_and_again_never_looks_whole(
         await read(store, blob)
 
 
+async def test_an_answer_that_nobody_read_is_no_part_of_the_next_one(openstack: OpenStack) -> None:
+    account = SwiftAccount(service_session(openstack), connections=1)
+    async with blobs_of(account) as store:
+        gone, blob = [await put(store, content) for content in (HELLO, LARGE)]
+        await store.delete(gone.object)
+        for _ in range(3):
+            with pytest.raises(StorageUnavailable):
+                await read(store, gone)
+            assert await read(store, blob) == LARGE
+    await account.close()
+
+
 async def test_a_reading_is_given_up_while_the_next_part_is_on_its_way(
     store: SwiftBlobStore, proxy: FaultProxy
 ) -> None:

@@ -142,7 +142,7 @@ class SwiftAccount:
         """Let go of the connections."""
         await self._credentials.close()
         if self._pool is not None:
-            self._pool.close()
+            await self._pool.close()
 
     # -- one attempt ----------------------------------------------------------------------------
 

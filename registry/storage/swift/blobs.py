@@ -35,6 +35,8 @@ REMEMBERED: Final = 600.0
 """Seconds for which a commit counts as this process's latest word on an upload: far less than the
 hour for which a ledger knows finished sessions, after which others may clear up."""
 COMMITS: Final = 4096
+CLEARING: Final = 20.0
+"""Seconds for what is still to be cleared up when the store is closed."""
 
 
 @dataclass(slots=True)
@@ -148,28 +150,27 @@ class SwiftBlobStore:
         return BlobRecord(digest, name, sum(segment.size for segment in segments))
 
     async def discard(self, upload: str) -> None:
+        # A large object may use the segments of what this process did not commit: ``used`` tells.
         self._names.upload(upload)
         self._recent.drop(upload)
         commit = self._commits.pop(upload, None)
         if commit is None or time.monotonic() > commit.until:
-            await self._discard_all(upload)
+            if await self._objects.get(self._names.used(upload)) is None:
+                await self._drop_all(upload)
         elif commit.is_retracted:
-            self._objects.forget(*commit.places, self._names.used(upload))
+            self._objects.forget(*commit.places)
+            self._objects.leftovers.add(self._drop_all(upload))
         else:
             self._objects.forget(*commit.made.spare)
             if commit.made.is_large:
                 self._objects.leftovers.add(self._large.own(commit.object, upload))
 
-    async def _discard_all(self, upload: str) -> None:
-        """Drop an upload that was not committed here; where a large object may use it, nothing.
-
-        By a listing: what that misses is garbage that a sweep has to find.
-        """
-        if await self._objects.get(self._names.used(upload)) is None:
-            container = self._names.uploads
-            entries = self._objects.listing(container, prefix=self._names.upload(upload))
-            places = [Place(container, str(entry["name"])) async for entry in entries]
-            await self._objects.delete_all(places)
+    async def _drop_all(self, upload: str) -> None:
+        """Drop all of an upload that no object needs; what a listing misses is for a sweep."""
+        container = self._names.uploads
+        entries = self._objects.listing(container, prefix=self._names.upload(upload))
+        places = [Place(container, str(entry["name"])) async for entry in entries]
+        await self._objects.delete_all(places)
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -203,8 +204,8 @@ class SwiftBlobStore:
         await self._objects.leftovers.settle()
 
     async def close(self) -> None:
-        """Let the clearing up end. The account stays open."""
-        await self.settle()
+        """Let the clearing up end, or give it up. The account stays open."""
+        await self._objects.leftovers.settle(CLEARING)
 
     def _places(self, segments: Sequence[Segment]) -> tuple[Place, ...]:
         return tuple(self._names.segment(segment.name) for segment in segments)

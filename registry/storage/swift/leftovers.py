@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from typing import Final
 
@@ -31,10 +32,16 @@ class Leftovers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def settle(self) -> None:
-        """Answer once nothing waits."""
+    async def settle(self, seconds: float | None = None) -> None:
+        """Answer once nothing waits; what still does after *seconds* is given up."""
+        end = None if seconds is None else time.monotonic() + seconds
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            left = None if end is None else max(0.0, end - time.monotonic())
+            _, waiting = await asyncio.wait(self._tasks, timeout=left)
+            if waiting:
+                _log.warning("%d things are left over in Swift", len(waiting))
+            for task in waiting:
+                task.cancel()
 
     async def _do(self, work: Coroutine[None, None, None]) -> None:
         async with self._slots:

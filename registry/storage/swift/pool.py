@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import time
+import weakref
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,6 +30,8 @@ class Pool:
         self._seconds = seconds
         self._slots = asyncio.Semaphore(limit)
         self._idle: list[tuple[float, Connection]] = []
+        self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._closed = False
 
     async def take(self) -> Connection:
         """A connection on which an exchange may begin; raises Disconnected."""
@@ -45,17 +48,19 @@ class Pool:
 
     def give(self, connection: Connection) -> None:
         """Take *connection* back; where its exchange is not over it is dropped."""
-        if connection.usable:
+        if connection.usable and not self._closed:
             self._idle.append((time.monotonic(), connection))
         else:
             connection.abort()
         self._slots.release()
 
-    def close(self) -> None:
-        """Drop what nobody uses."""
-        for _, connection in self._idle:
-            connection.abort()
+    async def close(self) -> None:
+        """Drop every connection, those in use too."""
+        self._closed = True
         self._idle.clear()
+        for connection in list(self._all):
+            connection.abort()
+            await connection.closed()
 
     def _take_idle(self) -> Connection | None:
         while self._idle:
@@ -74,4 +79,5 @@ class Pool:
                 )
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             raise Disconnected(f"no connection: {type(error).__name__}") from error
+        self._all.add(connection)
         return connection

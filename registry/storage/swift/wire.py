@@ -33,14 +33,12 @@ class Head:
     @property
     def length(self) -> int | None:
         """Bytes of the body, if announced."""
-        text = self.headers.get("content-length", "")
-        return int(text) if text.isdecimal() else None
+        return _number(self.headers.get("content-length", ""))
 
     @property
     def total(self) -> int | None:
         """Bytes of all of which the body is a range."""
-        text = self.headers.get("content-range", "").rpartition("/")[2]
-        return int(text) if text.isdecimal() else None
+        return _number(self.headers.get("content-range", "").rpartition("/")[2])
 
     @property
     def etag(self) -> str:
@@ -53,6 +51,10 @@ class Head:
         return self.headers.get("x-static-large-object", "").lower() == "true"
 
 
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
+
+
 class Connection(asyncio.Protocol):
     """One exchange at a time, by one coroutine; each wait on Swift ends after *seconds*."""
 
@@ -63,6 +65,7 @@ class Connection(asyncio.Protocol):
         self._loss: str | None = None
         """Why nothing more can come."""
         self._wake: asyncio.Future[None] | None = None
+        self._gone = asyncio.Event()
         self._congested = False
         self._pieces: deque[bytes] = deque()
         self._waiting = 0
@@ -131,10 +134,9 @@ class Connection(asyncio.Protocol):
             size += len(self._pieces[0])
             pieces.append(self._pieces.popleft())
         self._waiting -= size
-        if self._resting and self._waiting <= LOW and self._transport is not None:
+        if self._resting and self._waiting <= LOW and self._transport and not self._loss:
             self._resting = False
-            if self._loss is None:
-                self._transport.resume_reading()
+            self._transport.resume_reading()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     # -- the connection's life ------------------------------------------------------------------
@@ -142,11 +144,16 @@ class Connection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether a new exchange may begin."""
-        return self._complete and self._lasting and not self._sending and self._loss is None
+        over = self._complete and not self._sending and not self._resting
+        return over and self._lasting and self._loss is None
 
     def abort(self) -> None:
         """Drop the connection: of a request that has not ended nothing comes to be."""
         self._fail("dropped")
+
+    async def closed(self) -> None:
+        """Answer once a connection that was dropped is gone."""
+        await self._gone.wait()
 
     def _fail(self, reason: str) -> None:
         if self._loss is None:
@@ -157,6 +164,8 @@ class Connection(asyncio.Protocol):
 
     def _reset(self, *, bodiless: bool, sending: bool) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        self._pieces.clear()  # of an answer that nobody read
+        self._waiting = 0
         self._bodiless = bodiless
         self._sending = sending
         self._headers: dict[str, str] = {}
@@ -197,6 +206,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._loss is None:
             self._loss = "closed" if exc is None else type(exc).__name__
+        self._gone.set()
         self._notify()
 
     def pause_writing(self) -> None:
