@@ -7,7 +7,7 @@ the end, with all names gone, nothing is left but of cancelled uploads that some
 import asyncio
 import hashlib
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -27,6 +27,8 @@ from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
 from registry.storage.records import BlobRecord, Segment
 from registry.storage.swift import SwiftAccount, SwiftBlobStore, large, layouts, plan, segments
+from registry.storage.swift.names import Place
+from registry.storage.swift.objects import Objects
 from support.openstack import OpenStack
 from support.streams import collect, stream
 from support.swift import lies_in, new_prefix, service_session
@@ -246,18 +248,61 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large, "MOST", 3)
 
 
-@pytest.mark.usefixtures("small_limits")
-def test_two_processes_on_one_swift(openstack: OpenStack) -> None:
+def run_machine(openstack: OpenStack, examples: int) -> None:
     class Machine(SwiftMachine):
         cloud = openstack
 
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=15,
+            max_examples=examples,
             stateful_step_count=20,
             deadline=None,
-            phases=[Phase.explicit, Phase.generate],
+            phases=[Phase.explicit, Phase.generate],  # to shrink would take minutes
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_two_processes_on_one_swift(openstack: OpenStack) -> None:
+    run_machine(openstack, 15)
+
+
+# -- faults that the machine must find ------------------------------------------------------------
+
+
+def owned_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = large.LargeObjects.put
+
+    async def own(
+        self: large.LargeObjects,
+        name: str,
+        upload: str,
+        parts: Sequence[large.Stored],
+        **_: object,
+    ) -> None:
+        await put(self, name, upload, parts, owns=True)
+
+    monkeypatch.setattr(large.LargeObjects, "put", own)
+
+
+def use_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    get = Objects.get
+
+    async def look(self: Objects, place: Place, query: str = "") -> bytes | None:
+        return None if place.name.endswith("/used") else await get(self, place, query)
+
+    monkeypatch.setattr(Objects, "get", look)
+
+
+@pytest.mark.usefixtures("small_limits")
+@pytest.mark.parametrize("plant", [owned_too_early, use_not_looked_for])
+def test_the_machine_finds_planted_faults(
+    openstack: OpenStack,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    plant(monkeypatch)
+    with pytest.raises((StorageUnavailable, AssertionError, ExceptionGroup)):
+        run_machine(openstack, 100)

@@ -60,7 +60,7 @@ class Pool:
         self._idle.clear()
         for connection in list(self._all):
             connection.abort()
-            await connection.closed()
+            await connection.gone.wait()
 
     def _take_idle(self) -> Connection | None:
         while self._idle:

@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
         self._loss: str | None = None
         """Why nothing more can come."""
         self._wake: asyncio.Future[None] | None = None
-        self._gone = asyncio.Event()
+        self.gone = asyncio.Event()
         self._congested = False
         self._pieces: deque[bytes] = deque()
         self._waiting = 0
@@ -80,9 +80,9 @@ class Connection(asyncio.Protocol):
         """Send a request's head; all of its body must follow before the connection rests."""
         assert self._transport is not None
         self._reset(bodiless=method is HTTPMethod.HEAD, sending=True)
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {self._host}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        self._transport.write("\r\n".join([*lines, "\r\n"]).encode("latin-1"))
+        lines = [f"{name}: {value}\r\n" for name, value in {"Host": self._host, **headers}.items()]
+        head = f"{method} {target} HTTP/1.1\r\n{''.join(lines)}\r\n"
+        self._transport.write(head.encode("latin-1"))
 
     async def send(self, buffers: Sequence[bytes]) -> bool:
         """Send some of the body; False if an answer has come before its end."""
@@ -113,8 +113,7 @@ class Connection(asyncio.Protocol):
     async def head(self) -> Head:
         """The answer's status and headers."""
         await self._until(lambda: self._head is not None)
-        assert self._head is not None
-        return self._head
+        return cast("Head", self._head)
 
     async def body(self) -> AsyncIterator[bytes]:
         """The answer's body, in pieces of less than PIECE bytes.
@@ -144,20 +143,15 @@ class Connection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether a new exchange may begin."""
-        over = self._complete and not self._sending and not self._resting
-        return over and self._lasting and self._loss is None
+        idle = self._complete and not self._sending and not self._resting
+        return idle and self._lasting and self._loss is None
 
     def abort(self) -> None:
         """Drop the connection: of a request that has not ended nothing comes to be."""
         self._fail("dropped")
 
-    async def closed(self) -> None:
-        """Answer once a connection that was dropped is gone."""
-        await self._gone.wait()
-
     def _fail(self, reason: str) -> None:
-        if self._loss is None:
-            self._loss = reason
+        self._loss = self._loss or reason
         if self._transport is not None:
             self._transport.abort()
         self._notify()
@@ -204,9 +198,8 @@ class Connection(asyncio.Protocol):
             self._fail("no HTTP")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._loss is None:
-            self._loss = "closed" if exc is None else type(exc).__name__
-        self._gone.set()
+        self._loss = self._loss or ("closed" if exc is None else type(exc).__name__)
+        self.gone.set()
         self._notify()
 
     def pause_writing(self) -> None:
@@ -229,7 +222,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < HTTPStatus.OK:
-            self._continued = self._continued or status == HTTPStatus.CONTINUE
+            self._continued |= status == HTTPStatus.CONTINUE
         else:
             self._head = Head(status, self._headers)
             if self._bodiless:
