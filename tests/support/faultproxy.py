@@ -154,7 +154,8 @@ async def _pump_request(
     head: bytes, fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     left = fault.cuts_request
-    data = head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    alone = re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)
+    data = alone.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
     try:
         while data and left != 0:
             if left is not None:
