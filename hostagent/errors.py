@@ -1,0 +1,47 @@
+"""What can go wrong on a host; each says what, why, and what to do."""
+
+from http import HTTPStatus
+
+
+class HostError(Exception):
+    """Told to the caller in one sentence; *status* is its answer over HTTP."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class NotHere(HostError):
+    """There is no such set, container or operation on this host."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class Conflict(HostError):
+    """What is asked does not fit to what is: a stale generation, a key used for something else."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class Refused(HostError):
+    """What this host does not do."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class ConfigError(HostError):
+    """The configuration is wrong: which key, what of it, and what to write instead."""
+
+
+class StepFailed(HostError):
+    """A step could not be done; it is tried again after a while."""
+
+
+class RuntimeFailed(StepFailed):
+    """The OCI runtime or its monitor said no."""
+
+
+class NetworkFailed(StepFailed):
+    """The kernel's network said no."""
+
+
+class LimitRefused(StepFailed):
+    """A limit cannot be had while a container runs, as where it uses more than that already."""

@@ -1,0 +1,187 @@
+"""The ports of a host: what runs containers, connects them, and keeps their volumes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from hostagent.process import Known
+from setspec.desired import Allocation, PlacedVolume, Port
+from setspec.normal import Volume
+from setspec.status import VolumeStatus
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What is needed to make a container."""
+
+    set: str
+    attempt: str
+    """Its id at the runtime."""
+    bundle: Path
+    """A directory with config.json, which the container's log, pid and exit code go to, too."""
+    log_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A container that was made: its first process, and what watches that."""
+
+    init: Known
+    monitor: Known
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What can be changed while a container runs: bytes, millicores, processes."""
+
+    mem: int
+    cpu: int
+    pids: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program in a container ended; *code* is None where it did not in time."""
+
+    code: int | None
+    output: bytes
+
+
+class Runtime(Protocol):
+    """What runs containers.
+
+    A container's life: create -> start -> it ends, by itself or by a signal -> delete. It is known
+    by its attempt's id, and is never started twice. Containers and their monitors live on when the
+    agent does not. Any method may raise RuntimeFailed.
+    """
+
+    def create(self, launch: Launch) -> Made:
+        """Make a container, all but the application's first instruction."""
+        ...
+
+    def start(self, attempt: str) -> None:
+        """Run a container that was made; nothing where it runs or has run."""
+        ...
+
+    def status(self, attempt: str) -> str | None:
+        """``created``, ``running``, ``paused`` or ``stopped``; None where there is none."""
+        ...
+
+    def delete(self, set_id: str, attempt: str) -> None:
+        """Kill what there is of an attempt, and leave nothing of it; nothing where none is."""
+        ...
+
+    def exit_code(self, attempt: str) -> int | None:
+        """How it ended, as its monitor wrote it down; None where it has not."""
+        ...
+
+    def forget_exit(self, attempt: str) -> None:
+        """Remove what the monitor wrote down."""
+        ...
+
+    def update(self, set_id: str, attempt: str, limits: Limits) -> None:
+        """Change a container's limits, whole. Raises LimitRefused where it uses more already."""
+        ...
+
+    def run(self, attempt: str, process: Json, seconds: float, stdin: bytes = b"") -> Ended:
+        """Run a program in a running container; it is killed after *seconds*."""
+        ...
+
+    def freeze(self, set_id: str) -> None:
+        """Stop all of a set's processes where they stand."""
+        ...
+
+    def thaw(self, set_id: str) -> None:
+        """Let a set's processes go on."""
+        ...
+
+    def is_frozen(self, set_id: str) -> bool:
+        """Whether a set's processes were stopped where they stand."""
+        ...
+
+    def memory_used(self, set_id: str, attempt: str) -> int | None:
+        """Bytes; None where nothing runs."""
+        ...
+
+    def remove_set(self, set_id: str) -> None:
+        """Leave nothing of a set of which no attempt is left."""
+        ...
+
+
+class Network(Protocol):
+    """What connects a set's network namespace. Any method may raise NetworkFailed."""
+
+    def attach(self, port: Port, namespace: Path) -> None:
+        """Make *port* in *namespace* as it is described; nothing where it is so."""
+        ...
+
+    def detach(self, port: Port) -> None:
+        """Remove a port; nothing where it is not."""
+        ...
+
+
+class Volumes(Protocol):
+    """Disk that outlives containers and sets. Any method may raise StepFailed."""
+
+    def make(self, placed: PlacedVolume, volume: Volume, owner: Mapping[str, str]) -> Path:
+        """Make a volume, or find it; answer the directory to mount. *owner* goes on its label."""
+        ...
+
+    def release(self, volume_id: str) -> None:
+        """Leave nothing mounted of a volume; its bytes stay."""
+        ...
+
+    def purge(self, volume_id: str) -> None:
+        """Remove a volume and its bytes; nothing where it is not."""
+        ...
+
+    def status(self, placed: Sequence[PlacedVolume]) -> tuple[VolumeStatus, ...]:
+        """What those of *placed* that there are hold."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyImage:
+    """An image whose layers are all on this host."""
+
+    digest: str
+    """The manifest's."""
+    config: Json = field(repr=False)
+    """The image's config, as in image-spec, config.md."""
+
+
+class Images(Protocol):
+    """The images on this host, and root filesystems made of them."""
+
+    def ensure(
+        self, set_id: str, generation: int, reference: str, secret: str | None
+    ) -> ReadyImage:
+        """Pull an image as far as it is not here, and pin it for a set's generation.
+
+        *reference* carries a digest where it is known. Raises StepFailed.
+        """
+        ...
+
+    def prepare(self, disk: str, digest: str) -> Path:
+        """The root filesystem *disk* on an image, mounted; made where it is not."""
+        ...
+
+    def release(self, disk: str) -> None:
+        """Unmount a root filesystem; its bytes stay."""
+        ...
+
+    def remove(self, disk: str) -> None:
+        """Remove a root filesystem and its bytes; nothing where it is not."""
+        ...
+
+    def unpin(self, set_id: str, generation: int | None) -> None:
+        """Let go of the images of a set's generations up to this one; None: of all."""
+        ...
+
+
+def ports_of(allocation: Allocation) -> tuple[Port, ...]:
+    """The ports of a set, eth0 first."""
+    return tuple(sorted(allocation.ports, key=lambda port: port.device))

@@ -1,0 +1,64 @@
+"""Who a container runs as: names looked up in the image's own passwd and group (pure)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hostagent.errors import StepFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user, as the kernel knows one."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    home: str = "/"
+
+
+def find(user: str, passwd: str, group: str) -> Account:
+    """The account that ``name``, ``name:group`` or numbers mean; without any, root.
+
+    Raises StepFailed where the image does not know a name.
+    """
+    name, colon, group_name = user.partition(":")
+    entry = _entry(name or "0", passwd)
+    if entry is None and not name.isdecimal():
+        raise StepFailed(f"the image's /etc/passwd has no user {name!r}: write another user")
+    uid = int(entry[2]) if entry else int(name)
+    gid = int(entry[3]) if entry else 0
+    groups: tuple[int, ...] = ()
+    if colon and group_name:
+        gid = _gid(group_name, group)
+    elif entry:
+        groups = tuple(sorted(_memberships(entry[0], group)))
+    return Account(uid, gid, groups, entry[5] if entry and entry[5] else "/")
+
+
+def _entry(name: str, passwd: str) -> list[str] | None:
+    for fields in _lines(passwd, 7):
+        if name in {fields[0], fields[2]} and fields[2].isdecimal() and fields[3].isdecimal():
+            return fields
+    return ["root", "", "0", "0", "", "/root", ""] if name in {"0", "root"} else None
+
+
+def _gid(name: str, group: str) -> int:
+    for fields in _lines(group, 4):
+        if fields[0] == name and fields[2].isdecimal():
+            return int(fields[2])
+    if name.isdecimal():
+        return int(name)
+    raise StepFailed(f"the image's /etc/group has no group {name!r}: write another group")
+
+
+def _memberships(name: str, group: str) -> Iterator[int]:
+    for fields in _lines(group, 4):
+        if name in fields[3].split(",") and fields[2].isdecimal():
+            yield int(fields[2])
+
+
+def _lines(text: str, count: int) -> Iterator[list[str]]:
+    for line in text.splitlines():
+        fields = line.split(":")
+        if len(fields) >= count and not line.startswith("#"):
+            yield fields
