@@ -21,6 +21,11 @@ class RegistryError(Exception):
         self.detail = detail
         self.headers = dict(headers or {})
 
+    @property
+    def told(self) -> str:
+        """The message of this one error: clients show it, and seldom the detail."""
+        return self.message
+
 
 class BlobUnknown(RegistryError):
     """code-1. The blob is not in this repository, though another repository may hold it."""
@@ -134,6 +139,21 @@ class Denied(RegistryError):
     code = "DENIED"
     status = HTTPStatus.FORBIDDEN
     message = "requested access to the resource is denied"
+
+
+class QuotaExceeded(Denied):
+    """code-12. There is no room left within a limit; *told* says which, and what is needed."""
+
+    def __init__(self, told: str, detail: object) -> None:
+        super().__init__(detail)
+        self._told = told
+
+    def __str__(self) -> str:
+        return self._told
+
+    @property
+    def told(self) -> str:
+        return self._told
 
 
 class Unsupported(RegistryError):

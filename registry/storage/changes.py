@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from registry.oci.digest import Digest
@@ -30,8 +30,8 @@ class Change:
     """One change in one repository; what does not apply is empty."""
 
     op: str
-    """``put``, ``delete-manifest``, ``delete-tag``, ``link``, ``unlink``, ``collect``, ``share``
-    or ``rename``."""
+    """``put``, ``delete-manifest``, ``delete-tag``, ``link``, ``unlink``, ``collect``, ``share``,
+    ``rename`` or ``limits``."""
     repository: RepositoryName
     at: float
     manifest: ManifestRecord | None = None
@@ -48,6 +48,8 @@ class Change:
     records: tuple[RecordState, ...] = ()
     gone: tuple[str, ...] = ()
     """Ids of records that end, each before those that it names."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Set by ``limits`` in place of those before; of the whole project, where the path is empty."""
 
 
 def to_line(change: Change) -> bytes:
@@ -83,6 +85,8 @@ def to_line(change: Change) -> bytes:
         document["records"] = [_spell(state) for state in change.records]
     if change.gone:
         document["gone"] = change.gone
+    if change.limits:
+        document["limits"] = dict(change.limits)
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -108,6 +112,7 @@ def from_line(line: bytes) -> Change:
         digests=tuple(Digest.parse(each) for each in document.get("digests", [])),
         records=tuple(_read(each, repository.project) for each in document.get("records", [])),
         gone=tuple(document.get("gone", [])),
+        limits=document.get("limits", {}),
     )
 
 

@@ -80,16 +80,24 @@ class _Project:
     head: int = 0
     repositories: dict[RepositoryName, _Repository] = field(default_factory=dict)
     records: dict[str, RecordState] = field(default_factory=dict)
+    limits: dict[RepositoryName, int] = field(default_factory=dict)
+    """The lines that set those that hold."""
 
     def look(self, sequence: int, change: Change) -> None:
         self.head = sequence
-        self.repositories.setdefault(change.repository, _Repository()).look(sequence, change)
+        if change.op == "limits":
+            self.limits.pop(change.repository, None)
+            if change.limits:
+                self.limits[change.repository] = sequence
+        else:
+            self.repositories.setdefault(change.repository, _Repository()).look(sequence, change)
         self.records.update((state.record.id, state) for state in change.records)
         for gone in change.gone:
             self.records.pop(gone, None)
 
     def alive(self) -> set[int]:
-        return {each for found in self.repositories.values() for each in found.alive()}
+        found = {each for found in self.repositories.values() for each in found.alive()}
+        return (found | set(self.limits.values())) or {self.head}
 
 
 class Fold:
@@ -124,8 +132,10 @@ class Fold:
             if sequence not in alive[name]:
                 continue
             change = from_line(line.content)
-            repository = self._projects[name].repositories[change.repository]
-            rest = repository.rest(sequence, change)
+            rest = change
+            if change.op != "limits":
+                repository = self._projects[name].repositories[change.repository]
+                rest = repository.rest(sequence, change)
             rest = replace(rest, records=tuple(next(records[name])))
             reached[name] += 1
             yield JournalLine(Position(name, reached[name]), to_line(rest))

@@ -19,6 +19,7 @@ from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.changes import Change, RecordState, from_line, to_line
 from registry.storage.memory_names import Names
 from registry.storage.memory_uploads import Sessions
+from registry.storage.quota import Leave
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -120,7 +121,10 @@ class MemoryLedger:
 
     # -- uploads --------------------------------------------------------------------------------
 
-    async def begin_upload(self, repository: RepositoryName, principal: str) -> Upload:
+    async def begin_upload(
+        self, repository: RepositoryName, principal: str, leave: Leave | None = None
+    ) -> Upload:
+        del leave  # it has no limits
         upload = Upload(self._new_id(), repository, principal, 0, 0)
         self._names.repositories.add(repository)
         self._sessions.begin(upload)
@@ -137,6 +141,12 @@ class MemoryLedger:
     async def record_segment(self, upload: Upload, segment: Segment, *, seconds: float) -> Upload:
         return self._sessions.record(upload, segment, seconds)
 
+    async def reserve_upload(
+        self, upload: Upload, total: int, leave: Leave, *, seconds: float, ahead: bool = False
+    ) -> int | None:
+        del upload, total, leave, seconds, ahead
+        return None
+
     async def release_upload(self, upload: Upload) -> None:
         self._sessions.release(upload)
 
@@ -144,8 +154,13 @@ class MemoryLedger:
         self._sessions.cancel(repository, upload)
 
     async def finish_upload(
-        self, repository: RepositoryName, upload: Upload | None, blob: BlobRecord
+        self,
+        repository: RepositoryName,
+        upload: Upload | None,
+        blob: BlobRecord,
+        leave: Leave | None = None,
     ) -> BlobRecord:
+        del leave
         if upload is not None:
             self._sessions.finish(upload, blob.digest)
         holding = self._names.blobs.setdefault(blob.digest, blob)
@@ -155,8 +170,13 @@ class MemoryLedger:
     # -- names ----------------------------------------------------------------------------------
 
     async def link_blob(
-        self, repository: RepositoryName, source: RepositoryName, digest: Digest
+        self,
+        repository: RepositoryName,
+        source: RepositoryName,
+        digest: Digest,
+        leave: Leave | None = None,
     ) -> BlobRecord:
+        del leave
         if (source, digest) not in self._names.links:
             raise BlobUnknown(f"{digest} is not in {source}")
         holding = self._names.blobs[digest]
@@ -169,7 +189,8 @@ class MemoryLedger:
         self._names.links[repository, digest] = self._clock()
         return True
 
-    async def put_manifest(self, put: ManifestPut) -> Position:
+    async def put_manifest(self, put: ManifestPut, leave: Leave | None = None) -> Position:
+        del leave
         name = put.repository
         missing = [each for each in put.blobs if (name, each) not in self._names.links]
         missing += [each for each in put.manifests if (name, each) not in self._names.manifests]

@@ -29,7 +29,8 @@ class Names:
     def apply(self, change: Change) -> None:
         """Make this what it is after *change*."""
         name = change.repository
-        self.repositories.add(name)
+        if change.op != "limits":
+            self.repositories.add(name)
         for blob in change.blobs:
             self.blobs[blob.digest] = blob
             self.links.setdefault((name, blob.digest), change.at)

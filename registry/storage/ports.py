@@ -6,6 +6,7 @@ from typing import Protocol
 from registry.oci.digest import Digest
 from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.folding import Folded
+from registry.storage.quota import Leave
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -202,8 +203,13 @@ class Ledger(Protocol):
 
     # -- uploads --------------------------------------------------------------------------------
 
-    async def begin_upload(self, repository: RepositoryName, principal: str) -> Upload:
-        """A new session; makes the repository where there is none (not a change of names)."""
+    async def begin_upload(
+        self, repository: RepositoryName, principal: str, leave: Leave | None = None
+    ) -> Upload:
+        """A new session; makes the repository where there is none (not a change of names).
+
+        Raises QuotaExceeded where nothing at all could be pushed with *leave*.
+        """
         ...
 
     async def find_upload(self, repository: RepositoryName, upload: str) -> Upload:
@@ -228,6 +234,16 @@ class Ledger(Protocol):
         """
         ...
 
+    async def reserve_upload(
+        self, upload: Upload, total: int, leave: Leave, *, seconds: float, ahead: bool = False
+    ) -> int | None:
+        """Keep room for *total* bytes of a leased session, whose lease runs anew for *seconds*.
+
+        Answers for how many room is kept now, some more if *ahead*; None where no limit of bytes
+        holds. Raises QuotaExceeded, and UploadBusy where the epoch is not the ledger's.
+        """
+        ...
+
     async def release_upload(self, upload: Upload) -> None:
         """End the lease of this epoch. Idempotent; an older epoch releases nothing."""
         ...
@@ -237,32 +253,44 @@ class Ledger(Protocol):
         ...
 
     async def finish_upload(
-        self, repository: RepositoryName, upload: Upload | None, blob: BlobRecord
+        self,
+        repository: RepositoryName,
+        upload: Upload | None,
+        blob: BlobRecord,
+        leave: Leave | None = None,
     ) -> BlobRecord:
         """Blob row, link and the session's end. *upload* None: content came in one request.
 
         Answers the row that holds: where the digest was there already, the earlier one, and the
-        caller deletes its own object. Raises UploadBusy if *upload*'s epoch is not the ledger's.
+        caller deletes its own object. Raises UploadBusy if *upload*'s epoch is not the ledger's,
+        and QuotaExceeded.
         """
         ...
 
     # -- names ----------------------------------------------------------------------------------
 
     async def link_blob(
-        self, repository: RepositoryName, source: RepositoryName, digest: Digest
+        self,
+        repository: RepositoryName,
+        source: RepositoryName,
+        digest: Digest,
+        leave: Leave | None = None,
     ) -> BlobRecord:
-        """Mount: link *repository* to a blob that *source* is linked to; raises BlobUnknown."""
+        """Mount: link *repository* to a blob that *source* is linked to.
+
+        Raises BlobUnknown and QuotaExceeded.
+        """
         ...
 
     async def touch_link(self, repository: RepositoryName, digest: Digest) -> bool:
         """Promise the blob anew: raise ``touched_at`` to now. False where there is no link."""
         ...
 
-    async def put_manifest(self, put: ManifestPut) -> Position:
+    async def put_manifest(self, put: ManifestPut, leave: Leave | None = None) -> Position:
         """Manifest, references, tags, records and the journal's line, all or nothing.
 
         Locks the rows of all blobs named, in digest order. Raises ManifestBlobUnknown with the
-        digests that are missing, unless the put is sparse.
+        digests that are missing, unless the put is sparse, and QuotaExceeded.
         """
         ...
 

@@ -58,6 +58,8 @@ class Upload:
     segments: tuple[Segment, ...] = ()
     finished: Digest | None = None
     """The blob that came of it: the session is over, and remembered for an hour."""
+    bounded: bool = False
+    """Whether the ledger has limits for its repository or project."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,6 @@ from registry.oci.errors import RegistryError
 
 def render(error: RegistryError) -> Response:
     """The answer that tells a client of *error* (distribution-spec, "Error Codes")."""
-    body = {"code": error.code, "message": error.message, "detail": error.detail}
+    body = {"code": error.code, "message": error.told, "detail": error.detail}
     content = json.dumps({"errors": [body]}, default=str, ensure_ascii=True).encode()
     return Response(content, error.status, error.headers, "application/json")

@@ -61,9 +61,9 @@ def put_a_manifest_in_two_transactions() -> None:
     """First the manifest, then its tags."""
     put: Callable[..., Awaitable[Position]] = stores.SqlLedger.put_manifest
 
-    async def twice(self: Any, pushed: ManifestPut) -> Position:
-        await put(self, replace(pushed, tags=(), drafts=()))
-        return await put(self, pushed)
+    async def twice(self: Any, pushed: ManifestPut, leave: Any = None) -> Position:
+        await put(self, replace(pushed, tags=(), drafts=()), leave)
+        return await put(self, pushed, leave)
 
     stores.SqlLedger.put_manifest = twice
 

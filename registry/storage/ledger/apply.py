@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -31,6 +32,7 @@ from registry.storage.ledger.schema import (
     link,
     manifest,
     member,
+    project,
     record,
     record_use,
     reference,
@@ -77,12 +79,16 @@ def _restore_blob(dialect: Dialect) -> ClauseElement:
 _HERE: BindParameter[Any] = bindparam("here")
 _DIGEST: BindParameter[Any] = bindparam("digest")
 _FIND_REPOSITORY = Prepared(
-    lambda _: select(repository.c.id).where(
-        repository.c.project_id == bindparam("project"), repository.c.path == bindparam("path")
+    lambda _: (
+        select(repository.c.id, repository.c.limits, project.c.limits.label("whole"))
+        .outerjoin(project, project.c.id == repository.c.project_id)
+        .where(
+            repository.c.project_id == bindparam("project"), repository.c.path == bindparam("path")
+        )
     )
 )
 # In conflict with whatever: another transaction may be making the row at this moment.
-_ADD_REPOSITORY = upsert(repository, without=["id"])
+_ADD_REPOSITORY = upsert(repository, without=["id", "limits"])
 _PUT_MANIFEST = Prepared(_put_manifest, columns_of(manifest))
 _DELETE_MANIFEST = Prepared(
     lambda _: delete(manifest).where(
@@ -124,15 +130,37 @@ _FREE_KEYS = PreparedList(
 _DELETE_RECORDS = PreparedList(lambda ids: delete(record).where(record.c.id.in_(ids)))
 
 
-def ensure_repository(connection: Connection, name: RepositoryName) -> int:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A repository's row."""
+
+    id: int
+    limits: str | None
+    """Its own, in JSON."""
+    whole: str | None
+    """Its project's."""
+
+
+def ensure_place(connection: Connection, name: RepositoryName) -> Place:
     """The repository's row, made if there is none."""
-    found = find_repository(connection, name)
+    found = find_place(connection, name)
     if found is not None:
         return found
     _ADD_REPOSITORY(connection, project_id=name.project, path=name.path, name=str(name))
-    made = find_repository(connection, name)
+    made = find_place(connection, name)
     assert made is not None
     return made
+
+
+def find_place(connection: Connection, name: RepositoryName) -> Place | None:
+    """The repository's row, or None."""
+    row = _FIND_REPOSITORY(connection, project=name.project, path=name.path).one_or_none()
+    return None if row is None else Place(row.id, row.limits, row.whole)
+
+
+def ensure_repository(connection: Connection, name: RepositoryName) -> int:
+    """The repository's row id, made if there is none."""
+    return ensure_place(connection, name).id
 
 
 def find_repository(connection: Connection, name: RepositoryName) -> int | None:

@@ -13,8 +13,10 @@ from registry.storage.ledger import marks, migrate, reads, records, uploads, wri
 from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.outbox import SqlOutbox
 from registry.storage.ledger.prepared import upsert
+from registry.storage.ledger.quotas import SqlQuotas
 from registry.storage.ledger.schema import revoked, signing_key, store
 from registry.storage.ledger.sightings import SqlSightings
+from registry.storage.quota import Leave
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -61,6 +63,7 @@ class SqlLedger:
         self._clock = clock
         self.outbox = SqlOutbox(self._database, self._now, new_id)
         self.sightings = SqlSightings(self._database, self._now)
+        self.quotas = SqlQuotas(self._database, self._now)
 
     @classmethod
     async def open(cls, url: str, *, projecting: bool = False) -> Self:
@@ -120,9 +123,12 @@ class SqlLedger:
 
     # -- uploads --------------------------------------------------------------------------------
 
-    async def begin_upload(self, repository: RepositoryName, principal: str) -> Upload:
+    async def begin_upload(
+        self, repository: RepositoryName, principal: str, leave: Leave | None = None
+    ) -> Upload:
+        asked = leave or Leave()
         return await self._database.write(
-            lambda c: uploads.begin(c, self._now(c), repository, principal, self._new_id()),
+            lambda c: uploads.begin(c, self._now(c), repository, principal, self._new_id(), asked),
             durable=False,
         )
 
@@ -144,6 +150,14 @@ class SqlLedger:
             lambda c: uploads.record(c, self._now(c), upload, segment, seconds), durable=False
         )
 
+    async def reserve_upload(
+        self, upload: Upload, total: int, leave: Leave, *, seconds: float, ahead: bool = False
+    ) -> int | None:
+        return await self._database.write(
+            lambda c: uploads.reserve(c, self._now(c), upload, total, seconds, leave, ahead=ahead),
+            durable=False,
+        )
+
     async def release_upload(self, upload: Upload) -> None:
         await self._database.write(lambda c: uploads.release(c, upload), durable=False)
 
@@ -153,19 +167,29 @@ class SqlLedger:
         )
 
     async def finish_upload(
-        self, repository: RepositoryName, upload: Upload | None, blob: BlobRecord
+        self,
+        repository: RepositoryName,
+        upload: Upload | None,
+        blob: BlobRecord,
+        leave: Leave | None = None,
     ) -> BlobRecord:
+        asked = leave or Leave()
         return await self._database.write(
-            lambda c: uploads.finish(c, self._now(c), repository, upload, blob)
+            lambda c: uploads.finish(c, self._now(c), repository, upload, blob, asked)
         )
 
     # -- names ----------------------------------------------------------------------------------
 
     async def link_blob(
-        self, repository: RepositoryName, source: RepositoryName, digest: Digest
+        self,
+        repository: RepositoryName,
+        source: RepositoryName,
+        digest: Digest,
+        leave: Leave | None = None,
     ) -> BlobRecord:
+        asked = leave or Leave()
         return await self._database.write(
-            lambda c: uploads.mount(c, self._now(c), repository, source, digest)
+            lambda c: uploads.mount(c, self._now(c), repository, source, digest, asked)
         )
 
     async def touch_link(self, repository: RepositoryName, digest: Digest) -> bool:
@@ -173,9 +197,9 @@ class SqlLedger:
             lambda c: uploads.touch(c, self._now(c), repository, digest), durable=False
         )
 
-    async def put_manifest(self, put: ManifestPut) -> Position:
+    async def put_manifest(self, put: ManifestPut, leave: Leave | None = None) -> Position:
         return await self._database.write(
-            lambda c: writes.put_manifest(c, self._now(c), put, self._new_id)
+            lambda c: writes.put_manifest(c, self._now(c), put, self._new_id, leave)
         )
 
     async def delete_manifest(self, repository: RepositoryName, digest: Digest) -> Position:

@@ -56,8 +56,12 @@ project = Table(
     metadata,
     Column("id", _BYTES, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
+    Column("limits", Text),
 )
-"""*sequence* is that of the project's last journal line; its row is locked to draw the next."""
+"""*sequence* is that of the project's last journal line; its row is locked to draw the next.
+
+*limits* are those that an administrator set, in JSON; null where none are.
+"""
 
 repository = Table(
     "repository",
@@ -66,10 +70,40 @@ repository = Table(
     Column("project_id", _BYTES, nullable=False),
     Column("path", _BYTES, nullable=False),
     Column("name", _BYTES, nullable=False),
+    Column("limits", Text),
     UniqueConstraint("project_id", "path"),
     UniqueConstraint("name"),
 )
-"""*name* is ``<project>/<path>``: what a catalogue is ordered by."""
+"""*name* is ``<project>/<path>``: what a catalogue is ordered by. *limits* as a project's."""
+
+holding = Table(
+    "holding",
+    metadata,
+    Column("project_id", _BYTES, primary_key=True),
+    Column("digest", _BYTES, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("uses", Integer, nullable=False),
+)
+"""What a project pays for: digests linked in it, or of manifests in it or in its trash.
+
+Kept by triggers on link, manifest and trash, in whatever transaction changes them. *uses* are the
+rows there that have the digest.
+"""
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("project_id", _BYTES, primary_key=True),
+    Column("repository_id", _ID, primary_key=True, autoincrement=False),
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+)
+"""Sums over holding (*repository_id* 0), over a repository's links and manifests, over uploads.
+
+Kept by triggers too. The sum of all shards counts; there are several so that transactions on
+PostgreSQL, which each add to that of their connection, do not wait for each other.
+"""
 
 blob = Table(
     "blob",
@@ -142,7 +176,9 @@ upload = Table(
     Column("touched_at", Double, nullable=False, index=True),
     Column("finished", _BYTES),
     Column("finished_at", Double, index=True),
+    Column("reserved", BigInteger, nullable=False, server_default="0"),
 )
+"""*reserved*: bytes that an open session has, or has announced."""
 
 record = Table(
     "record",

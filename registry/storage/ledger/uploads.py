@@ -2,25 +2,47 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, ClauseElement, Connection, bindparam, delete, select, update
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    select,
+    update,
+)
 from sqlalchemy.engine import Dialect
 
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknown, BlobUploadUnknown, RangeInvalid, UploadBusy
 from registry.oci.names import RepositoryName
 from registry.storage.changes import Change
-from registry.storage.ledger.apply import ensure_repository, find_repository
+from registry.storage.ledger import room
+from registry.storage.ledger.apply import ensure_place, find_repository
 from registry.storage.ledger.prepared import Prepared, columns_of, insert_into, upsert
-from registry.storage.ledger.schema import blob, link, reference, removal, repository, upload
+from registry.storage.ledger.schema import (
+    blob,
+    link,
+    project,
+    reference,
+    removal,
+    repository,
+    upload,
+)
 from registry.storage.ledger.writes import lock_project, write_line
+from registry.storage.quota import Leave
 from registry.storage.records import BlobRecord, Segment, Upload
 
 REMEMBERED: Final = 3600.0
 """Seconds for which a finished session is known."""
 PURGED: Final = 100
 """Sessions that ended long ago, forgotten at most when one begins."""
+AHEAD: Final = 16 * 1024 * 1024
+"""Bytes that an upload of unknown length reserves beyond what came, while there is much room."""
 
 _COLUMNS = (
     upload.c.id,
@@ -30,6 +52,8 @@ _COLUMNS = (
     upload.c.segments,
     upload.c.finished,
     upload.c.lease_until,
+    upload.c.reserved,
+    (repository.c.limits.is_not(None) | project.c.limits.is_not(None)).label("bounded"),
 )
 
 
@@ -37,6 +61,7 @@ def _session(*, lock: bool) -> Callable[[Dialect], ClauseElement]:
     query = (
         select(*_COLUMNS)
         .join(repository, repository.c.id == upload.c.repository_id)
+        .outerjoin(project, project.c.id == repository.c.project_id)
         .where(
             upload.c.id == _WANTED,
             repository.c.project_id == bindparam("project"),
@@ -63,7 +88,7 @@ _OWN = (upload.c.id == _WANTED, upload.c.epoch == bindparam("own_epoch"))
 _PURGE = Prepared(_purge)
 _ADD = Prepared(
     lambda dialect: insert_into(dialect, upload),
-    columns_of(upload, without=["finished", "finished_at"]),
+    columns_of(upload, without=["finished", "finished_at", "reserved"]),
 )
 _READ = Prepared(_session(lock=False))
 _LOCK = Prepared(_session(lock=True))
@@ -83,7 +108,18 @@ _RECORD = Prepared(
             segments=bindparam("spelt"),
             lease_until=_UNTIL,
             touched_at=_NOW,
+            reserved=case(
+                (upload.c.reserved < bindparam("after"), bindparam("after")),
+                else_=upload.c.reserved,
+            ),
         )
+    )
+)
+_RESERVE = Prepared(
+    lambda _: (
+        update(upload)
+        .where(*_OWN, upload.c.finished.is_(None))
+        .values(reserved=bindparam("total"), lease_until=_UNTIL, touched_at=_NOW)
     )
 )
 _RELEASE = Prepared(lambda _: update(upload).where(*_OWN).values(lease_until=_UNTIL))
@@ -91,7 +127,7 @@ _FINISH = Prepared(
     lambda _: (
         update(upload)
         .where(*_OWN, upload.c.finished.is_(None))
-        .values(finished=_DIGEST, finished_at=_NOW, segments="[]", lease_until=_UNTIL)
+        .values(finished=_DIGEST, finished_at=_NOW, segments="[]", lease_until=_UNTIL, reserved=0)
     )
 )
 _ADD_BLOB = upsert(blob)
@@ -146,15 +182,25 @@ _NAMED = Prepared(
 
 
 def begin(
-    connection: Connection, now: float, name: RepositoryName, principal: str, fresh: str
+    connection: Connection,
+    now: float,
+    name: RepositoryName,
+    principal: str,
+    fresh: str,
+    leave: Leave,
 ) -> Upload:
     """As in Ledger.begin_upload; forgets sessions that ended long ago. *fresh* is its id."""
     _PURGE(connection, since=now - REMEMBERED)
-    session = Upload(fresh, name, principal, 0, 0)
+    place = ensure_place(connection, name)
+    held = room.bounds(name, place, leave.allowance)
+    if held is not None:
+        room.admit_bytes(connection, now, held, 1, 1)
+        room.admit_repository(connection, held)
+    session = Upload(fresh, name, principal, 0, 0, bounded=held is not None)
     _ADD(
         connection,
         id=session.id,
-        repository_id=ensure_repository(connection, name),
+        repository_id=place.id,
         principal=principal,
         epoch=0,
         position=0,
@@ -189,7 +235,7 @@ def lease(
         raise RangeInvalid(f"the upload has {session.offset} bytes")
     epoch = session.epoch + 1
     _LEASE(connection, wanted=wanted, new_epoch=epoch, until=now + seconds, now=now)
-    return Upload(session.id, name, session.principal, epoch, session.offset, session.segments)
+    return replace(session, epoch=epoch)
 
 
 def record(
@@ -214,9 +260,40 @@ def record(
     )
     if recorded.rowcount == 0:
         raise UploadBusy("another request has taken this upload over")
-    return Upload(
-        session.id, session.repository, session.principal, session.epoch, offset, tuple(segments)
+    return replace(session, offset=offset, segments=tuple(segments))
+
+
+def reserve(
+    connection: Connection,
+    now: float,
+    session: Upload,
+    total: int,
+    seconds: float,
+    leave: Leave,
+    *,
+    ahead: bool,
+) -> int | None:
+    """As in Ledger.reserve_upload."""
+    name = session.repository
+    held = room.bounds(name, ensure_place(connection, name), leave.allowance)
+    if held is None:
+        return None
+    lock_project(connection, name.project)
+    row = _row(connection, now, name, session.id, lock=True)
+    added = max(total - row.reserved, 0)
+    left = room.admit_bytes(connection, now, held, added, added)
+    if left is None:
+        return None
+    if ahead and added:
+        total += min(AHEAD, (left - added) // 64)
+    total = max(total, row.reserved)
+    until = now + seconds
+    kept = _RESERVE(
+        connection, wanted=session.id, own_epoch=session.epoch, total=total, until=until, now=now
     )
+    if kept.rowcount == 0:
+        raise UploadBusy("another request has taken this upload over")
+    return total
 
 
 def release(connection: Connection, session: Upload) -> None:
@@ -237,9 +314,11 @@ def finish(
     name: RepositoryName,
     session: Upload | None,
     stored: BlobRecord,
+    leave: Leave,
 ) -> BlobRecord:
     """As in Ledger.finish_upload."""
     digest = str(stored.digest)
+    granting = _prepare(connection, name, leave)
     if session is not None:
         ended = _FINISH(
             connection,
@@ -252,7 +331,7 @@ def finish(
         if ended.rowcount == 0:
             raise UploadBusy("another request has taken this upload over")
     holding = _hold_blob(connection, now, stored)
-    _grant(connection, now, name, holding)
+    _grant(connection, now, granting, holding)
     return holding
 
 
@@ -280,33 +359,61 @@ def mount(
     name: RepositoryName,
     source: RepositoryName,
     digest: Digest,
+    leave: Leave,
 ) -> BlobRecord:
     """As in Ledger.link_blob."""
+    granting = _prepare(connection, name, leave)
     origin = find_repository(connection, source)
     found = _LOCK_LINKED(connection, here=origin, held=str(digest)).one_or_none()
     if found is None:
         raise BlobUnknown(f"{digest} is not in {source}")
     holding = BlobRecord(digest, found.object, found.size)
-    _grant(connection, now, name, holding)
+    _grant(connection, now, granting, holding)
     return holding
 
 
-def _grant(connection: Connection, now: float, name: RepositoryName, held: BlobRecord) -> None:
+@dataclass(frozen=True, slots=True)
+class _Granting:
+    """A repository that is about to be linked to something, and what bounds it."""
+
+    name: RepositoryName
+    here: int
+    held: room.Bounds | None
+    leave: Leave
+
+
+def _prepare(connection: Connection, name: RepositoryName, leave: Leave) -> _Granting:
+    """Look what bounds the repository; where anything does, take its project's row at once.
+
+    Before any blob's, as manifest PUTs do.
+    """
+    place = ensure_place(connection, name)
+    held = room.bounds(name, place, leave.allowance)
+    if held is not None:
+        lock_project(connection, name.project)
+    return _Granting(name, place.id, held, leave)
+
+
+def _grant(connection: Connection, now: float, granting: _Granting, held: BlobRecord) -> None:
     """Link the repository to a blob, or promise it anew.
 
     Where a manifest here names the blob already, its line does not tell of this link, and a replay
     would not bring it back: it gets a line of its own, flushed with the project's next one.
     """
-    here = ensure_repository(connection, name)
+    name, here, bounds = granting.name, granting.here, granting.held
     digest = str(held.digest)
     if _promise(connection, now, here, digest):
         return
+    if bounds is not None:
+        room.admit_content(connection, now, bounds, digest, held.size)
     is_named = _NAMED(connection, here=here, held=digest).scalar() is not None
     if is_named:
         lock_project(connection, name.project)
     _ADD_LINK(connection, repository_id=here, digest=digest, touched_at=now)
     if is_named:
         write_line(connection, Change(op="link", repository=name, at=now, blobs=(held,)))
+    if bounds is not None:
+        room.warn(connection, bounds, granting.leave)
 
 
 def _promise(connection: Connection, now: float, here: int | None, digest: str) -> bool:
@@ -340,4 +447,5 @@ def _read(name: RepositoryName, row: Any) -> Upload:
         offset=row.position,
         segments=tuple(Segment(*each) for each in json.loads(row.segments)),
         finished=None if row.finished is None else Digest.parse(row.finished),
+        bounded=bool(row.bounded),
     )

@@ -1,5 +1,6 @@
 """Changes of names: checked under locks, made into a Change, carried out, and journalled."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    update,
 )
 from sqlalchemy.engine import Dialect
 
@@ -26,9 +28,10 @@ from registry.oci.errors import (
 )
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.changes import Change, RecordState, from_line, to_line
-from registry.storage.ledger import marks, records
+from registry.storage.ledger import marks, records, room
 from registry.storage.ledger.apply import (
     apply,
+    ensure_place,
     ensure_repository,
     find_repository,
     restore_blobs,
@@ -53,6 +56,7 @@ from registry.storage.ledger.schema import (
     repository,
     tag,
 )
+from registry.storage.quota import UNBOUNDED, Leave
 from registry.storage.records import (
     BlobRecord,
     JournalLine,
@@ -63,6 +67,9 @@ from registry.storage.records import (
 
 LINES = 1000
 """Pending lines in one answer."""
+
+NOWHERE = -1
+"""In place of a repository's row, for what is of a whole project."""
 
 NewId = Callable[[], str]
 
@@ -82,9 +89,9 @@ def _hold(dialect: Dialect) -> ClauseElement:
 
 
 _HERE: BindParameter[Any] = bindparam("here")
-_DRAW = Prepared(_draw, columns_of(project))
-_HOLD = Prepared(_hold, columns_of(project))
-_REACH = upsert(project, "sequence")
+_DRAW = Prepared(_draw, columns_of(project, ["limits"]))
+_HOLD = Prepared(_hold, columns_of(project, ["limits"]))
+_REACH = upsert(project, "sequence", without=["limits"])
 _ADD_LINE = Prepared(lambda dialect: insert_into(dialect, journal), columns_of(journal))
 _ENDS = Prepared(
     lambda _: (
@@ -121,10 +128,17 @@ _MANIFESTS = PreparedList(
 )
 
 
-def put_manifest(connection: Connection, now: float, put: ManifestPut, new_id: NewId) -> Position:
+def put_manifest(
+    connection: Connection,
+    now: float,
+    put: ManifestPut,
+    new_id: NewId,
+    leave: Leave | None = None,
+) -> Position:
     """As in Ledger.put_manifest."""
     lock_project(connection, put.repository.project)
-    here = ensure_repository(connection, put.repository)
+    place = ensure_place(connection, put.repository)
+    here = place.id
     found = _linked(connection, here, put.blobs)
     children = _manifests(connection, here, put.manifests)
     if not put.sparse:
@@ -134,6 +148,11 @@ def put_manifest(connection: Connection, now: float, put: ManifestPut, new_id: N
             raise ManifestBlobUnknown(
                 {"missing": [str(each) for each in missing], "advice": "push these first"}
             )
+    held = room.bounds(put.repository, place, UNBOUNDED if leave is None else leave.allowance)
+    if held is not None:
+        pushed = put.manifest
+        room.admit_content(connection, now, held, str(pushed.digest), len(pushed.content))
+        room.admit_tags(connection, held, [each.name for each in put.tags])
     states, released = records.resolve(connection, put.repository, put.drafts, now, new_id)
     change = Change(
         op="put",
@@ -147,6 +166,8 @@ def put_manifest(connection: Connection, now: float, put: ManifestPut, new_id: N
     )
     apply(connection, here, change)
     gone = records.end(connection, put.repository.project, (), released)
+    if held is not None and leave is not None:
+        room.warn(connection, held, leave)
     return write_line(connection, replace(change, gone=tuple(gone)))
 
 
@@ -234,6 +255,19 @@ def share_record(
     return write_line(connection, change)
 
 
+def set_limits(connection: Connection, change: Change) -> None:
+    """Put the limits that *change* says in place of those before."""
+    name = change.repository
+    text = json.dumps(dict(change.limits), sort_keys=True) if change.limits else None
+    if name.path:
+        ensure_repository(connection, name)
+        mine = (repository.c.project_id == name.project, repository.c.path == name.path)
+        connection.execute(update(repository).where(*mine).values(limits=text))
+    else:
+        _HOLD(connection, id=name.project, sequence=0)
+        connection.execute(update(project).where(project.c.id == name.project).values(limits=text))
+
+
 def lock_project(connection: Connection, name: str) -> None:
     """Take the project's row, so that its changes of names come one after the other.
 
@@ -294,8 +328,12 @@ def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
         except (ValueError, KeyError, TypeError, AttributeError, RegistryError) as error:
             where = f"line {sequence} of the journal of {name}"
             raise StorageUnavailable(f"{where} cannot be read: {error}") from error
-        here = ensure_repository(connection, change.repository)
-        restore_blobs(connection, here, change)
+        if change.op == "limits":
+            here = NOWHERE
+            set_limits(connection, change)
+        else:
+            here = ensure_repository(connection, change.repository)
+            restore_blobs(connection, here, change)
         apply(connection, here, change)
         reached[name] = sequence
     _REACH.many(connection, [{"id": name, "sequence": n} for name, n in reached.items()])
@@ -307,6 +345,11 @@ def restart(connection: Connection, name: str, sequence: int) -> None:
     here = select(repository.c.id).where(repository.c.project_id == name)
     for table in (tag, reference, manifest):
         connection.execute(delete(table).where(table.c.repository_id.in_(here)))
+    for limited in (
+        update(repository).where(repository.c.project_id == name),
+        update(project).where(project.c.id == name),
+    ):
+        connection.execute(limited.values(limits=None))
     marks.bury_all(connection, name)
     mine = select(record.c.id).where(record.c.project_id == name)
     connection.execute(delete(record_use).where(record_use.c.user_id.in_(mine)))

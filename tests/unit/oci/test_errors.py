@@ -39,6 +39,7 @@ STATUS = {
     "SizeInvalid": 400,
     "Unauthorized": 401,
     "Denied": 403,
+    "QuotaExceeded": 403,
     "Unsupported": 400,
     "MethodUnsupported": 405,
     "RouteUnknown": 404,
@@ -98,3 +99,10 @@ def test_the_headers_of_one_error_are_not_those_of_another() -> None:
     error.headers["Allow"] = "PUT"
     assert given == {"Allow": "GET"}
     assert errors.MethodUnsupported().headers == {}
+
+
+def test_an_exceeded_quota_tells_in_its_message_which_and_by_how_much() -> None:
+    error = errors.QuotaExceeded("quota exceeded: 2 of 2 tags", {"limit": "tags"})
+    assert (error.told, str(error)) == (("quota exceeded: 2 of 2 tags",) * 2)
+    assert error.detail == {"limit": "tags"}
+    assert errors.Denied("no").told == "requested access to the resource is denied"
