@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from registry.auth.ports import WHOLE, Opening
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
 from registry.storage.records import ManifestRecord
@@ -25,9 +26,17 @@ class Page(Generic[Item]):
 
 
 async def list_tags(
-    storage: Storage, repository: RepositoryName, after: str, limit: int | None
+    storage: Storage,
+    repository: RepositoryName,
+    after: str,
+    limit: int | None,
+    opening: Opening = WHOLE,
 ) -> Page[str]:
-    """At most *limit* tags greater than *after*, in byte order; raises NameUnknown."""
+    """At most *limit* open tags greater than *after*, in byte order; raises NameUnknown."""
+    if not opening.whole:
+        every = await storage.ledger.list_tags(repository, after=after)
+        tags = [each for each in every if each in opening.tags]
+        return _page(tags, limit)
     asked = None if limit is None else limit + 1
     tags = await storage.ledger.list_tags(repository, after=after, limit=asked)
     return _page(tags, limit)
@@ -48,15 +57,21 @@ async def list_referrers(
     subject: Digest,
     artifact_type: str | None,
     after: Digest | None,
+    opening: Opening = WHOLE,
 ) -> Page[ManifestRecord]:
-    """Who is about *subject*: manifests by digest, filtered by their computed artifact type."""
+    """Who is about *subject*: manifests by digest, filtered by their computed artifact type.
+
+    Those that are not open are left out.
+    """
     found = await storage.ledger.list_referrers(
         repository,
         subject,
         artifact_type=artifact_type,
         after=after,
-        limit=REFERRERS_PAGE + 1,
+        limit=REFERRERS_PAGE + 1 if opening.whole else None,
     )
+    if not opening.whole:
+        found = [each for each in found if each.digest in opening.manifests]
     return _page(found, REFERRERS_PAGE)
 
 

@@ -3,25 +3,32 @@
 from registry.auth.htpasswd import HtpasswdIdentity
 from registry.auth.open import OpenIdentity
 from registry.auth.ports import Identity, ProjectNames
-from registry.auth.tokens import KeyStore, Tokens
+from registry.auth.tokens import Tokens
 from registry.config import Config, ConfigError
+from registry.opening import Neighbours
+from registry.storage.storage import Storage
 from registry.v2api.guard import Guard
+from registry.viewing.ledger import LedgerViewer
 
 
-def make_guard(config: Config, keys: KeyStore) -> Guard:
+def make_guard(config: Config, storage: Storage) -> Guard:
     """The guard of one process; raises ConfigError where what is configured cannot be used."""
     auth = config.auth
     if auth.kind == "none":
         return Guard(OpenIdentity())
     identity, projects = _identity(config)
+    neighbours = None
+    if storage.openings is not None:
+        neighbours = Neighbours(LedgerViewer(storage.ledger), storage.openings)
     return Guard(
         identity,
-        Tokens(keys, service=auth.service, seconds=auth.token_seconds),
+        Tokens(storage.ledger, service=auth.service, seconds=auth.token_seconds),
         service=auth.service,
         public_projects=auth.public_projects,
         public_url=config.http.public_url,
         default_project=config.default_project,
         projects=projects,
+        neighbours=neighbours,
     )
 
 

@@ -3,9 +3,10 @@
 import time
 from collections.abc import AsyncIterator
 
+from registry.auth.ports import WHOLE, Opening
 from registry.oci.digest import Digest
-from registry.oci.errors import BlobUnknown, StorageFull, StorageUnavailable
-from registry.oci.names import Reference, RepositoryName
+from registry.oci.errors import BlobUnknown, ManifestUnknown, StorageFull, StorageUnavailable
+from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.records import BlobRecord, ManifestRecord
 from registry.storage.storage import Storage
 
@@ -14,18 +15,44 @@ SMALL = 4 * 1024 * 1024
 
 
 async def find_manifest(
-    storage: Storage, repository: RepositoryName, reference: Reference
+    storage: Storage,
+    repository: RepositoryName,
+    reference: Reference,
+    opening: Opening = WHOLE,
 ) -> ManifestRecord:
-    """The manifest under a tag or a digest; raises ManifestUnknown."""
-    return await storage.ledger.find_manifest(repository, reference)
+    """The manifest under a tag or a digest; raises ManifestUnknown, also if it is not open."""
+    found = await storage.ledger.find_manifest(repository, reference)
+    if not opening.whole:
+        named = not isinstance(reference, Tag) or reference.name in opening.tags
+        if not named or found.digest not in opening.manifests:
+            raise ManifestUnknown(f"{reference} is not in this repository")
+    return found
 
 
-async def find_blob(storage: Storage, repository: RepositoryName, digest: Digest) -> BlobRecord:
-    """The blob, which this answer promises to the repository; raises BlobUnknown."""
+async def find_blob(
+    storage: Storage, repository: RepositoryName, digest: Digest, opening: Opening = WHOLE
+) -> BlobRecord:
+    """The blob, which this answer promises to the repository.
+
+    Raises BlobUnknown, also if it is not open.
+    """
+    if not await opens(storage, opening, repository, digest):
+        raise BlobUnknown(f"{digest} is not in this repository")
     link = await storage.ledger.find_blob(repository, digest)
     if time.time() - link.touched_at > storage.promise and storage.disagreement is None:
         await _promise(storage, repository, digest)
     return link.blob
+
+
+async def opens(
+    storage: Storage, opening: Opening, repository: RepositoryName, digest: Digest
+) -> bool:
+    """Whether a blob, where it is in the repository, lies within *opening*."""
+    if opening.whole:
+        return True
+    if storage.openings is None:
+        return False
+    return await storage.openings.is_named(repository, opening.manifests, digest)
 
 
 async def _promise(storage: Storage, repository: RepositoryName, digest: Digest) -> None:

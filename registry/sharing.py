@@ -8,12 +8,12 @@ from registry.auth import policy
 from registry.auth.ports import Action, Principal
 from registry.oci.errors import Denied, ManifestUnknown, Unsupported
 from registry.oci.names import RepositoryName, Tag
+from registry.storage.ports import Ledger
 from registry.storage.records import ImageRecord, Member
 from registry.storage.storage import Storage
 
 VISIBILITIES = frozenset({"private", "shared", "community", "public"})
 STATUSES = frozenset({"pending", "accepted", "rejected"})
-OPEN = frozenset({"public", "community"})
 MEMBERS_LIMIT = 128
 """Projects that one image may be shared with (Glance: image_member_quota)."""
 
@@ -37,13 +37,20 @@ class Caller:
 async def find(storage: Storage, caller: Caller, record_id: str) -> ImageRecord:
     """The record, if the caller sees it; raises ManifestUnknown, also where it is hidden."""
     record = await storage.ledger.find_record(record_id)
-    if caller.owns(record) or record.visibility in OPEN:
+    if await is_seen(storage.ledger, caller, record):
         return record
-    if record.visibility == "shared":
-        for member in await storage.ledger.list_members(record_id):
-            if caller.is_of(member.project):
-                return record
     raise ManifestUnknown("there is no such image record")
+
+
+async def is_seen(ledger: Ledger, caller: Caller, record: ImageRecord) -> bool:
+    """Whether the caller sees the record by its id: one who accepted nothing yet does, too."""
+    if caller.owns(record) or record.visibility == "public":
+        return True
+    if caller.principal.anonymous:
+        return False
+    if record.visibility != "shared":
+        return record.visibility == "community"
+    return any(caller.is_of(each.project) for each in await ledger.list_members(record.id))
 
 
 async def is_listed(storage: Storage, caller: Caller, record: ImageRecord) -> bool:

@@ -25,7 +25,12 @@ class Stores:
         blobs, journal, self._closing = _bytes(config)
         flusher = Flusher(self.ledger, journal, count=metrics.count_flush)
         self.storage = Storage(
-            blobs, journal, self.ledger, flusher, promise=config.gc.grace_hours * 3600 / 4
+            blobs,
+            journal,
+            self.ledger,
+            flusher,
+            promise=config.gc.grace_hours * 3600 / 4,
+            openings=self.ledger.sightings,
         )
 
     async def close(self) -> None:

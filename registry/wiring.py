@@ -70,7 +70,7 @@ def rules(config: Config) -> Rules:
 async def prepare(config: Config) -> None:
     """Make the stores ready before any worker starts; raises StorageUnavailable."""
     async with stores.opened(config) as storage:
-        people.make_guard(config, storage.ledger)  # says what is wrong with it
+        people.make_guard(config, storage)  # says what is wrong with it
         await agreement.settle(storage)
         if storage.disagreement is not None:
             sys.stderr.write(f"berth: nothing is changed or denied: {storage.disagreement}\n")
@@ -120,8 +120,8 @@ def application() -> Application:
     config = load_config()
     log_as_json()
     opened = stores.Stores(config)
-    storage, ledger = opened.storage, opened.ledger
-    guard = people.make_guard(config, ledger)
+    storage = opened.storage
+    guard = people.make_guard(config, storage)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
 
 
@@ -14,6 +15,32 @@ class Action(StrEnum):
     PULL = "pull"
     PUSH = "push"
     DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What of a repository somebody may pull."""
+
+    whole: bool = False
+    tags: frozenset[str] = frozenset()
+    """Those that are open, where not all is."""
+    manifests: frozenset[Digest] = frozenset()
+    """Those that an open tag reaches; their blobs with them."""
+
+    def __bool__(self) -> bool:
+        return self.whole or bool(self.manifests)
+
+    def __and__(self, other: "Opening") -> "Opening":
+        """What both open."""
+        if self.whole:
+            return other
+        if other.whole:
+            return self
+        return Opening(tags=self.tags & other.tags, manifests=self.manifests & other.manifests)
+
+
+WHOLE = Opening(whole=True)
+CLOSED = Opening()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +55,8 @@ class Principal:
     """May cross projects."""
     grants: Mapping[RepositoryName, frozenset[Action]] | None = None
     """What the token that was shown is good for, within the roles; None: no token was shown."""
+    openings: Mapping[RepositoryName, Opening] = field(default_factory=dict)
+    """What of others' repositories the token was given for, whatever the roles."""
     catalogue: bool = True
     """Whether lists over repositories may be asked for: what the token was given for, if any."""
     projects: Mapping[str, str] = field(default_factory=dict)

@@ -178,6 +178,10 @@ class Openings(Protocol):
         """By its key in the project; raises ManifestUnknown."""
         ...
 
+    async def list_tagged(self, repository: RepositoryName, *, limit: int) -> list[ImageRecord]:
+        """The records of its tags, those that changed last first."""
+        ...
+
     async def list_closure(self, repository: RepositoryName, tag: str) -> frozenset[Digest]:
         """The manifest under *tag*, with all that an index reaches; empty without such a tag."""
         ...

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from registry.oci.digest import Digest, Hasher
 from registry.oci.image import ImageConfig
 from registry.storage.ports import BlobStore, Journal, Ledger
+from registry.storage.projection import Openings
 from registry.storage.records import Position, Upload
 
 Value = TypeVar("Value")
@@ -88,5 +89,7 @@ class Storage:
     """Bytes, never rights: who may read them is asked each time."""
     promise: float = 6 * 3600.0
     """Seconds after which a look at a blob promises it anew: a quarter of the collector's grace."""
+    openings: Openings | None = None
+    """What records open to those of other projects; None: nothing."""
     disagreement: str | None = None
     """Why ledger and store do not fit together; while it is set nothing is changed or denied."""

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Lifespan, Message, Receive, Scope, Send
 
 from registry import metrics
+from registry.auth.ports import WHOLE
 from registry.oci.errors import (
     BlobUnknown,
     BlobUploadUnknown,
@@ -151,13 +152,14 @@ class Application:
         everywhere = found.methods is routes.CATALOGUE
         principal = await self._guard.admit(request, None if everywhere else found.name)
         repository = _NOWHERE
+        opening = WHOLE
         if found.methods is routes.BASE:
             await self._guard.require_known(request, principal)
         elif found.methods is routes.CATALOGUE:
             await self._guard.require_catalogue(request, principal)
         else:  # whatever else there is lies in a repository, even one without a name
             repository = await self._guard.find_repository(principal, found.name)
-            await self._guard.authorize(
+            opening = await self._guard.authorize(
                 request,
                 principal,
                 repository,
@@ -170,7 +172,14 @@ class Application:
         ):
             raise StorageUnavailable(self._storage.disagreement)
         call = Call(
-            request, self._storage, self._guard, principal, found.name, repository, found.reference
+            request,
+            self._storage,
+            self._guard,
+            principal,
+            found.name,
+            repository,
+            found.reference,
+            opening,
         )
         return await route.handler(call)
 

@@ -57,7 +57,7 @@ async def _hear_end(receive: Receive) -> None:
 async def get_blob(call: Call) -> Response:
     """GET and HEAD /v2/<name>/blobs/<digest>."""
     digest = Digest.parse(call.reference)
-    blob = await pull.find_blob(call.storage, call.repository, digest)
+    blob = await pull.find_blob(call.storage, call.repository, digest, call.opening)
     headers = {
         "Docker-Content-Digest": str(digest),
         "Content-Type": "application/octet-stream",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 
-from registry.auth.ports import Principal
+from registry.auth.ports import WHOLE, Opening, Principal
 from registry.oci.digest import Digest
 from registry.oci.errors import (
     BlobUploadInvalid,
@@ -42,6 +42,8 @@ class Call:
     repository: RepositoryName
     reference: str
     """What follows the kind of resource: a digest, a tag, an upload's id; else empty."""
+    opening: Opening = WHOLE
+    """What of the repository the caller may see, if he only pulls."""
 
     @property
     def length(self) -> int | None:

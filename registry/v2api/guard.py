@@ -1,20 +1,23 @@
 """Who asks, and may they: runs before every handler."""
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.requests import Request
 
+from registry import opening
 from registry.auth import basic, challenge, claims, policy
 from registry.auth.challenge import CATALOGUE, Scope
 from registry.auth.ports import (
     ANONYMOUS,
+    CLOSED,
     EVERYWHERE,
     NOWHERE,
+    WHOLE,
     Action,
     Identity,
+    Opening,
     Principal,
     ProjectNames,
     Reach,
@@ -28,14 +31,10 @@ from registry.oci.errors import (
     Unauthorized,
 )
 from registry.oci.names import RepositoryName, parse_repository
+from registry.opening import Neighbours
+from registry.v2api import asked
 from registry.v2api.foreign import refuse_foreign
 
-_RESOURCE = re.compile(
-    r"/v2/(?P<name>.+)/"
-    r"(?:blobs/uploads(?:/[^/]*)?|(?:blobs|manifests|referrers)/[^/]+|tags/list)",
-    re.DOTALL,
-)
-"""A path by which something in a repository is asked for, taken apart from its end."""
 _NO_PROJECT = ""
 """Stands for a project that is not there: nobody has a role in it."""
 
@@ -56,8 +55,12 @@ class Guard:
         public_url: str | None = None,
         default_project: str = "library",
         projects: ProjectNames | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
-        """*projects* tells what names stand for; without it a project's name is its id."""
+        """*projects* tells what names stand for; without it a project's name is its id.
+
+        *neighbours* tells what is open to those of other projects; without it nothing is.
+        """
         self.identity = identity
         self.tokens = tokens
         self.service = service
@@ -65,6 +68,7 @@ class Guard:
         self._public = frozenset(public_projects)
         self._public_url = public_url
         self._projects = projects
+        self.neighbours = neighbours
 
     async def admit(self, request: Request, name: str | None = None) -> Principal:
         """Who asks, by Bearer token, X-Auth-Token or Basic; anonymous without any of them.
@@ -126,13 +130,17 @@ class Guard:
                 project = _NO_PROJECT  # the challenge can be given all the same
         return RepositoryName(project, spelt.path)
 
-    async def find_source(self, principal: Principal, text: str) -> RepositoryName | None:
-        """The repository *text* to mount from; None where it may not be read, or not just now."""
+    async def find_source(
+        self, principal: Principal, text: str
+    ) -> tuple[Opening, RepositoryName] | None:
+        """The repository *text*, and what of it may be mounted; None where that cannot be told."""
         try:
             found = await self.find_repository(principal, text)
+            if await self.may(principal, found, Action.PULL):
+                return WHOLE, found
+            return await opening.find_source(self.neighbours, principal, found), found
         except StorageUnavailable:
             return None
-        return found if await self.may(principal, found, Action.PULL) else None
 
     async def authorize(
         self,
@@ -142,27 +150,34 @@ class Guard:
         actions: frozenset[Action],
         *,
         upload: str | None = None,
-    ) -> None:
-        """Let pass, or raise Unauthorized (sign in, or get a token for it) or Denied."""
+    ) -> Opening:
+        """Let pass, or raise Unauthorized (sign in, or get a token for it) or Denied.
+
+        Answers how far it reaches, where to pull is all that was asked for.
+        """
         if self.tokens is None:
-            return
+            return WHOLE
         expires_at = getattr(request.state, "expires_at", None)
         if upload is not None and expires_at is not None and not principal.anonymous:
             state = request.query_params.get("_state", "")
             if await self.tokens.check_upload(state, upload, str(repository), principal.subject):
-                return
+                return WHOLE
         if expires_at is not None and self.tokens.is_past(expires_at):
             raise self._unauthorized(
-                request, self._scopes(request, actions), "the token has expired", "invalid_token"
+                request, asked.scopes(request, actions), "the token has expired", "invalid_token"
             )
         refused = [a for a in Action if a in actions and not self._allows(principal, repository, a)]
         if not refused:
             if repository.project == _NO_PROJECT:
-                raise NameUnknown(f"there is no project {self._project_of(request)}")
-            return
+                raise NameUnknown(
+                    f"there is no project {asked.project(request, self.default_project)}"
+                )
+            return WHOLE
+        if actions == {Action.PULL} and (found := await self._find_opening(principal, repository)):
+            return found
         if principal.anonymous:
-            raise self._unauthorized(request, self._scopes(request, actions), None)
-        project = self._project_of(request)
+            raise self._unauthorized(request, asked.scopes(request, actions), None)
+        project = asked.project(request, self.default_project)
         detail = {
             "action": refused[0],
             "project": project,
@@ -171,7 +186,7 @@ class Guard:
         }
         if principal.grants is not None:
             # By 401 a client gets a new token, which knows roles that were given since.
-            scopes = self._scopes(request, actions)
+            scopes = asked.scopes(request, actions)
             raise self._unauthorized(request, scopes, detail, "insufficient_scope")
         raise Denied(detail)
 
@@ -186,7 +201,7 @@ class Guard:
             raise self._unauthorized(request, (CATALOGUE,), None)
 
     async def may(self, principal: Principal, repository: RepositoryName, action: Action) -> bool:
-        """Whether the principal himself may, whatever this token is for: for mounts."""
+        """Whether his roles are good for it, whatever this token is for: for mounts."""
         if self.tokens is None:
             return True
         return self._is_public(repository, action) or policy.may(principal, repository, action)
@@ -197,14 +212,14 @@ class Guard:
             repository = await self.find_repository(principal, scope.name)
         except NameInvalid:
             return None
-        if repository.project == _NO_PROJECT:
+        actions = frozenset([a for a in scope.actions if await self.may(principal, repository, a)])
+        found = CLOSED
+        if Action.PULL in scope.actions - actions:
+            found = await opening.find(self.neighbours, principal, repository)
+            actions |= {Action.PULL} if found else frozenset()
+        if repository.project == _NO_PROJECT or not actions:
             return None
-        actions = frozenset(
-            action
-            for action in scope.actions
-            if self._is_public(repository, action) or policy.may(principal, repository, action)
-        )
-        return claims.entry(scope.name, repository, actions) if actions else None
+        return claims.entry(scope.name, repository, actions, found)
 
     def readable_projects(self, principal: Principal) -> frozenset[str] | None:
         """The projects whose repositories a catalogue shows; None: all."""
@@ -221,6 +236,20 @@ class Guard:
         reached = request.base_url  # without the query, which may be no text at all
         base = self._public_url or f"{reached.scheme}://{reached.netloc}"
         return f"{base.rstrip('/')}/auth/token"
+
+    async def _find_opening(self, principal: Principal, repository: RepositoryName) -> Opening:
+        """What is open without a role.
+
+        Who shows nothing at all is challenged, unless all is open: he may have a right to more.
+        """
+        bare = principal.anonymous and principal.grants is None
+        try:
+            found = await opening.find(self.neighbours, principal, repository)
+        except StorageUnavailable:
+            if bare:
+                return CLOSED
+            raise
+        return CLOSED if bare and not found.whole else found
 
     def _allows(self, principal: Principal, repository: RepositoryName, action: Action) -> bool:
         return self._is_public(repository, action) or policy.allowed(principal, repository, action)
@@ -241,6 +270,7 @@ class Guard:
         return dataclasses.replace(
             present,
             grants=claimed.grants,
+            openings=claimed.openings,
             catalogue=claimed.catalogue,
             projects=claimed.projects,
         )
@@ -256,23 +286,6 @@ class Guard:
         if not name:
             return EVERYWHERE if name is None else NOWHERE
         return self.reach(name, request.query_params.get("from", ""))
-
-    def _project_of(self, request: Request) -> str:
-        """The project that *request* is about, as its client spells it."""
-        resource = _RESOURCE.fullmatch(request.scope["path"])
-        assert resource is not None  # or no route had led here
-        return parse_repository(resource["name"], default_project=self.default_project).project
-
-    def _scopes(self, request: Request, actions: frozenset[Action]) -> tuple[str, ...]:
-        """What a token must be for.
-
-        Not a mount's source: roles decide there, whatever the token is for, and skopeo and podman
-        cannot read a challenge of two scopes.
-        """
-        resource = _RESOURCE.fullmatch(request.scope["path"])
-        assert resource is not None  # or no route had led here
-        wanted = frozenset({*actions, Action.PULL}) if Action.PUSH in actions else actions
-        return (str(Scope(resource["name"], wanted)),)
 
     def _unauthorized(
         self,

@@ -18,7 +18,7 @@ TAGS = 64
 async def get_manifest(call: Call) -> Response:
     """GET and HEAD /v2/<name>/manifests/<reference>: the very bytes that were pushed."""
     reference = parse_reference(call.reference)
-    manifest = await pull.find_manifest(call.storage, call.repository, reference)
+    manifest = await pull.find_manifest(call.storage, call.repository, reference, call.opening)
     headers = {
         "Docker-Content-Digest": str(manifest.digest),
         "Content-Type": manifest.media_type,

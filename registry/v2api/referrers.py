@@ -19,7 +19,7 @@ async def list_referrers(call: Call) -> Response:
     artifact_type = query.get("artifactType")
     after = Digest.parse(query["last"]) if "last" in query else None
     page = await discovery.list_referrers(
-        call.storage, call.repository, subject, artifact_type, after
+        call.storage, call.repository, subject, artifact_type, after, call.opening
     )
     headers = {}
     if artifact_type is not None:

@@ -19,7 +19,7 @@ async def list_tags(call: Call) -> Response:
     """GET /v2/<name>/tags/list?n=&last=: in byte order."""
     limit = _limit(call.request)
     after = call.request.query_params.get("last", "")
-    page = await discovery.list_tags(call.storage, call.repository, after, limit)
+    page = await discovery.list_tags(call.storage, call.repository, after, limit, call.opening)
     headers = {}
     if page.more:
         query = [("n", str(limit)), ("last", page.items[-1])]

@@ -13,15 +13,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from registry.auth import basic, challenge, claims
+from registry.auth.challenge import Scope
 from registry.auth.ports import ANONYMOUS, Principal, Reach
 from registry.auth.tokens import Tokens
 from registry.oci.errors import (
     RequestTimeout,
     SizeInvalid,
+    StorageUnavailable,
     TooManyRequests,
     Unauthorized,
     Unsupported,
 )
+from registry.opening import MANIFESTS
 from registry.v2api.guard import Guard
 
 FORM_LIMIT = 64 * 1024
@@ -134,8 +137,7 @@ async def _answer(
 ) -> Response:
     """A token for what of *asked* the principal may have; the rest is left out."""
     scopes, catalogue = challenge.parse_scopes(asked)
-    entries = [await guard.grant(principal, scope) for scope in scopes]
-    access: list[Mapping[str, Any]] = [each for each in entries if each is not None]
+    access = await _access(guard, principal, scopes)
     if catalogue and not principal.anonymous:
         access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
     body: dict[str, Any] = {"token": "none", "access_token": "none", "expires_in": 3600}
@@ -154,6 +156,31 @@ async def _answer(
     body["issued_at"] = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     body["scope"] = " ".join(word for text in asked for word in text.split())
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+
+async def _access(
+    guard: Guard, principal: Principal, scopes: Sequence[Scope]
+) -> list[Mapping[str, Any]]:
+    """What of *scopes* is granted; raises StorageUnavailable where nothing is, and one unknown.
+
+    A push goes on though nobody can tell just now whether it may mount from another project.
+    """
+    access: list[Mapping[str, Any]] = []
+    unknown: StorageUnavailable | None = None
+    room = MANIFESTS
+    for scope in scopes:
+        try:
+            entry = await guard.grant(principal, scope)
+        except StorageUnavailable as error:
+            unknown = error
+            continue
+        listed = 0 if entry is None else len(entry.get("opened", {}).get("manifests", ()))
+        if entry is not None and listed <= room:
+            room -= listed
+            access.append(entry)
+    if unknown is not None and not access:
+        raise unknown
+    return access
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from registry import push
+from registry import pull, push
 from registry.auth.ports import Action
 from registry.oci.digest import Digest, new_hasher
 from registry.oci.errors import RangeInvalid, Unauthorized
@@ -83,16 +83,24 @@ async def _find(call: Call, *, finished: bool = False) -> Upload:
 
 
 async def _mount(call: Call, digest: Digest, source: str | None) -> BlobRecord | None:
-    """Link from *source*, or from any repository that the caller may pull (anonymous mount)."""
-    readable: list[RepositoryName] = []
-    if source is not None:
-        named = await call.guard.find_source(call.principal, source)
-        readable = [] if named is None else [named]
+    """Link from *source*, or from any repository where the caller has a role (anonymous mount)."""
+    if source is None:
+        candidates = await call.storage.ledger.list_links(digest, limit=SOURCES)
+        readable = [
+            each for each in candidates if await call.guard.may(call.principal, each, Action.PULL)
+        ]
     else:
-        for candidate in await call.storage.ledger.list_links(digest, limit=SOURCES):
-            if await call.guard.may(call.principal, candidate, Action.PULL):
-                readable.append(candidate)
+        readable = await _open_source(call, digest, source)
     return await push.mount_blob(call.storage, call.repository, readable, digest)
+
+
+async def _open_source(call: Call, digest: Digest, source: str) -> list[RepositoryName]:
+    found = await call.guard.find_source(call.principal, source)
+    if found is None:
+        return []
+    opening, repository = found
+    is_open = await pull.opens(call.storage, opening, repository, digest)
+    return [repository] if is_open else []
 
 
 async def _with_offset(call: Call) -> RangeInvalid:

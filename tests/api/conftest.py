@@ -22,6 +22,7 @@ async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
     ledger = await SqlLedger.open(f"sqlite:///{tmp_path}/ledger.db")
     journal = MemoryJournal()
     storage = Storage(MemoryBlobStore(), journal, ledger, Flusher(ledger, journal))
+    storage.openings = ledger.sightings
     yield storage
     await storage.flusher.close()
     await ledger.close()

@@ -5,7 +5,7 @@ import pytest
 from contract.outbox_contract import drain, push
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown
-from registry.oci.names import Tag
+from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
 from registry.storage.projection import ABSENCE
 from registry.storage.records import Member
@@ -19,6 +19,7 @@ from support.ledgers import (
     put,
     put_index,
     store,
+    tagged,
 )
 
 KEY = "tag:red/boots:v1"
@@ -148,6 +149,27 @@ class OpeningsContract:
         for project, key in (("hats", KEY), ("shoes", "tag:red/boots:v2")):
             with pytest.raises(ManifestUnknown):
                 await ledger.sightings.find_keyed(project, key)
+
+    async def test_records_of_tags_are_listed_the_latest_first(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        for tag in ("v1", "v2", "v3"):
+            clock.now += 1
+            await push(ledger, tag)
+        other = RepositoryName("shoes", "red/boots2")
+        await ledger.put_manifest(put(other, "a", "v1", drafts=tagged(other, "v1")))
+        clock.now += 1
+        await push(ledger, "v2", "base")
+
+        async def listed(name: RepositoryName, limit: int = 9) -> list[str]:
+            found = await ledger.sightings.list_tagged(name, limit=limit)
+            return [each.properties["oci_tag"] for each in found]
+
+        assert await listed(SHOES) == ["v2", "v3", "v1"]
+        assert await listed(SHOES, limit=2) == ["v2", "v3"]
+        assert await listed(other) == ["v1"]
+        for name in (RepositoryName("shoes", "red"), RepositoryName("hats", "red/boots")):
+            assert await listed(name) == []
 
     async def test_a_tag_opens_its_manifests_and_no_other(self, ledger: SqlLedger) -> None:
         inner = manifest("inner")

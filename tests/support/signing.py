@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from registry.auth.htpasswd import HtpasswdIdentity
 from registry.auth.tokens import KeyStore, Tokens
+from registry.catalogue import imageapi
+from registry.opening import Neighbours
 from registry.storage.flusher import Flusher
 from registry.storage.memory import MemoryBlobStore, MemoryJournal
 from registry.storage.memory_ledger import MemoryLedger
@@ -25,6 +27,7 @@ from registry.storage.storage import Storage
 from registry.v2api import token
 from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard
+from registry.viewing.ledger import LedgerViewer
 from support.ledgers import Clock
 
 SERVICE = "registry.example"
@@ -93,17 +96,26 @@ class Registry:
 
 
 @asynccontextmanager
-async def open_registry(directory: Path) -> AsyncIterator[Registry]:
-    ledger, journal = MemoryLedger(), MemoryJournal()
-    storage = Storage(MemoryBlobStore(), journal, ledger, Flusher(ledger, journal))
+async def open_registry(directory: Path, storage: Storage | None = None) -> AsyncIterator[Registry]:
+    """Over *storage*, with the records of which others are let in; else over a memory of its own.
+
+    The password file lies in *directory*.
+    """
+    if storage is None:
+        ledger, journal = MemoryLedger(), MemoryJournal()
+        storage = Storage(MemoryBlobStore(), journal, ledger, Flusher(ledger, journal))
+    neighbours = None
+    if storage.openings is not None:
+        neighbours = Neighbours(LedgerViewer(storage.ledger), storage.openings)
     clock = Clock()
     keys = MemoryLedger(clock=clock)
     tokens = await start_tokens(keys, clock)
     people = directory / "htpasswd"
     people.write_text("".join(f"{user}:{hashed(word_of(user))}\n" for user in PEOPLE))
     identity = HtpasswdIdentity(people, PROJECTS, clock=clock)
-    guard = Guard(identity, tokens, service=SERVICE, public_projects=PUBLIC)
-    app = Application(storage, guard, Settings(body_timeout=2), token.routes)
+    guard = Guard(identity, tokens, service=SERVICE, public_projects=PUBLIC, neighbours=neighbours)
+    routes = [*token.routes, *imageapi.routes]
+    app = Application(storage, guard, Settings(body_timeout=2), routes)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
         yield Registry(app, client, tokens, keys, clock, people)

@@ -75,6 +75,21 @@ class SqlSightings:
             raise ManifestUnknown("there is no such image record")
         return records.read(row)
 
+    async def list_tagged(self, repository: RepositoryName, *, limit: int) -> list[ImageRecord]:
+        first = f"tag:{repository.path}:"  # and no path holds a colon
+        query = (
+            select(record)
+            .where(
+                record.c.project_id == repository.project,
+                record.c.key > first,
+                record.c.key < f"tag:{repository.path};",
+            )
+            .order_by(record.c.updated_at.desc(), record.c.id)
+            .limit(limit)
+        )
+        found = await self._database.read(lambda c: c.execute(query).all())
+        return [records.read(row) for row in found]
+
     async def list_closure(self, repository: RepositoryName, tag: str) -> frozenset[Digest]:
         return await self._database.read(lambda c: _closure(c, repository, tag))
 
