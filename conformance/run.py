@@ -2,10 +2,12 @@
 """Start a registry, run the OCI distribution-spec conformance suite on it, and say what it found.
 
     .venv/bin/python conformance/run.py [--spec 1.1|dev] [--auth none|htpasswd]
-                                        [--storage embedded|openstack]
+                                        [--storage embedded|openstack] [--replicas N]
                                         [--server berth|docker-registry]
 
 With ``--storage openstack`` it starts a real Keystone and Swift too, where whoever asks signs in.
+With ``--replicas`` it starts so many servers on one PostgreSQL, behind a proxy that sends every
+request to another one than the last.
 
 The last line is ``conformance: spec=... auth=... pass=N fail=N skip=N disabled=N``; the exit status
 is 0 only if something passed and nothing failed, was skipped or was disabled. The suite itself
@@ -37,7 +39,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support.environment import NotReady, tool  # noqa: E402 - needs the line above
 from support.openstack import running_cloud  # noqa: E402
-from support.server import FLAVOURS, Settings, running_server  # noqa: E402
+from support.postgres import running_postgres  # noqa: E402
+from support.replicas import Replicas, running_replicas  # noqa: E402
+from support.server import FLAVOURS, Server, Settings, running_server  # noqa: E402
 
 REPORTS = ROOT / ".cache" / "conformance"
 """The suite's reports, as HTML too; ignored by git."""
@@ -114,17 +118,22 @@ def parse(output: str) -> Outcome:
     return Outcome(tuple(leaves), totals)
 
 
-def run(spec: str, auth: str, server: str) -> Outcome:
-    """Start *server* and run the suite on it."""
-    report = REPORTS / f"{spec}-{auth}"
+def run(spec: str, auth: str, server: str, replicas: int) -> Outcome:
+    """Start *server*, or so many of them, and run the suite on it."""
+    report = place(spec, auth, replicas)
     report.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         settings = Settings(
             auth=auth == "htpasswd",
             cloud=stack.enter_context(running_cloud()) if auth == "keystone" else None,
+            ledger=stack.enter_context(running_postgres()) if replicas > 1 else None,
             require_references=spec != "dev",
         )
-        running = stack.enter_context(running_server(settings, server))
+        running: Server | Replicas
+        if replicas > 1:
+            running = stack.enter_context(running_replicas(settings, replicas))
+        else:
+            running = stack.enter_context(running_server(settings, server))
         project = "east" if settings.cloud else "conformance"
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("OCI_")},
@@ -148,9 +157,16 @@ def run(spec: str, auth: str, server: str) -> Outcome:
             check=False,
             text=True,
         )
-        (report / "server.log").write_bytes(running.log.read_bytes())
+        servers = running.servers if isinstance(running, Replicas) else [running]
+        logs = b"".join(each.log.read_bytes() for each in servers)
+        (report / "server.log").write_bytes(logs)
     (report / "output").write_text(suite.stdout, "utf-8")
     return parse(suite.stdout)
+
+
+def place(spec: str, auth: str, replicas: int) -> Path:
+    """Where a run's report lies."""
+    return REPORTS / (f"{spec}-{auth}" + (f"-{replicas}" if replicas > 1 else ""))
 
 
 def main() -> int:
@@ -159,12 +175,15 @@ def main() -> int:
     words.add_argument("--spec", choices=sorted(SPECS), default="1.1")
     words.add_argument("--auth", choices=["none", "htpasswd"], default="none")
     words.add_argument("--storage", choices=["embedded", "openstack"], default="embedded")
+    words.add_argument("--replicas", type=int, default=1, metavar="N")
     words.add_argument("--server", choices=sorted(FLAVOURS), default="berth")
     asked = words.parse_args()
+    if asked.replicas < 1 or (asked.replicas > 1 and asked.server != "berth"):
+        words.error("--replicas is 1 or more, and more than 1 of berth only")
     if asked.storage == "openstack":
         asked.auth = "keystone"
     try:
-        outcome = run(asked.spec, asked.auth, asked.server)
+        outcome = run(asked.spec, asked.auth, asked.server, asked.replicas)
     except (NotReady, OSError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"conformance: {error}\n")
         return 2
@@ -173,7 +192,7 @@ def main() -> int:
         if leaf.status != "pass":
             lines.append(f"{leaf.status}: {leaf.name}")
             lines += [f"    {complaint}" for complaint in leaf.complaints]
-    report = (REPORTS / f"{asked.spec}-{asked.auth}").relative_to(ROOT)
+    report = place(asked.spec, asked.auth, asked.replicas).relative_to(ROOT)
     lines += [f"report: {report}/report.html", outcome.summary(asked.spec, asked.auth)]
     sys.stdout.write("\n".join([*lines, ""]))
     return 0 if outcome.good else 1
