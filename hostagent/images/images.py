@@ -1,0 +1,216 @@
+"""A host's images, as the rest of the agent uses them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from hostagent.images.cache import Cache, CachedLayer
+from hostagent.images.content import Content, LayerProgress
+from hostagent.images.errors import ImageInvalid
+from hostagent.images.image import Image, Layer
+from hostagent.images.pull import Puller
+from hostagent.images.reference import Credential, ImageReference
+from hostagent.images.registry_client import Repository
+from hostagent.images.settings import ImageSettings
+from hostagent.images.shelf import Shelf
+from hostagent.images.wire import Wire
+from registry.oci.digest import Digest
+from registry.oci.image import chain_ids
+
+LOWER_LIMIT = 500
+"""Lower directories that an overlay takes."""
+_TICK = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far one image is."""
+
+    layers: int
+    """Layers that were missing when the pull began."""
+    layers_here: int
+    bytes: int
+    """Compressed, of the layers that were missing."""
+    bytes_here: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheReport:
+    """What the cache has, and what it was good for."""
+
+    layers: tuple[CachedLayer, ...]
+    """The longest unused first; each with its pins and its uses."""
+    bytes: int
+    inodes: int
+    hits: int
+    """How often a layer was needed and was here, ever; of layers that are still here."""
+    fetched_layers: int
+    """Since the agent's start."""
+    fetched_bytes: int
+
+
+class Images:
+    """Images on this host: layers are shared by all, rights are each caller's own.
+
+    An image's life here: *ensure* pins it for a set's generation and brings what is missing; it
+    stays as long as it is pinned; *unpin*, and a collection may take its layers. Every method may
+    raise CacheUnusable.
+    """
+
+    def __init__(self, settings: ImageSettings) -> None:
+        """Use *open*."""
+        self._settings = settings
+        self._shelf = Shelf(settings.directory)
+        self._cache = Cache(settings.directory / "cache.db")
+        self._shelf.recover(self._cache)
+        content = Content(self._shelf, self._cache, settings.patience, settings.layer)
+        self._puller = Puller(settings, self._cache, content)
+        self._wire = Wire(settings.registries)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, settings: ImageSettings) -> AsyncIterator["Images"]:
+        """Open the cache, and clear what an agent left that ended in the middle of something."""
+        images = await asyncio.to_thread(cls, settings)
+        emptying = asyncio.create_task(asyncio.to_thread(images._shelf.empty_trash))  # noqa: SLF001
+        try:
+            yield images
+        finally:
+            await asyncio.to_thread(images._close)  # noqa: SLF001
+            await emptying
+
+    async def ensure(
+        self,
+        reference: str,
+        credential: Credential | None = None,
+        *,
+        set_id: str,
+        generation: int,
+        digest: str | None = None,
+        progress: Callable[[PullProgress], None] | None = None,
+    ) -> Image:
+        """Have an image here, pinned for the set's generation; answer where it lies.
+
+        The registry is asked in any case, with *credential*: a layer in the cache gives no right.
+        *digest*, of a manifest or an index, goes before the reference's tag. *progress* is told
+        about once a second. The pin stands from the look-up on, also where this raises or is
+        cancelled, until *unpin*. Many may ask at once: each layer is fetched once.
+
+        Raises ImageError: ReferenceInvalid, ImageUnknown, PullDenied, RegistryUnavailable,
+        PullTooSlow, ContentCorrupt, ImageInvalid, LayerRefused, CacheUnusable.
+        """
+        where = ImageReference.parse(
+            f"{reference.partition('@')[0]}@{digest}" if digest else reference
+        )
+        settings = self._settings
+        source = Repository(self._wire, settings.registries, settings.patience, where, credential)
+        found = await self._puller.find(source, where)
+        diff_ids = [each.diff_id for each in found.layers]
+        here = await asyncio.to_thread(
+            self._cache.look_up, set_id, generation, found.digest, found.config_bytes, diff_ids
+        )
+        layers = {each.diff_id: each for each in found.layers}
+        missing = [each for each in layers.values() if each.diff_id not in here]
+        async with self._telling(missing, progress):
+            await self._puller.bring(source, layers.values())
+        await asyncio.to_thread(self._cache.use, here)
+        return await asyncio.to_thread(
+            self._assemble, found.digest, found.config_bytes, tuple(diff_ids)
+        )
+
+    async def held(self, digest: Digest, *, set_id: str, generation: int) -> Image | None:
+        """An image that *ensure* had brought for this set's generation, without asking anybody.
+
+        For starting a container again; None if it is not pinned, or not all of it is here.
+        """
+        pinned = await asyncio.to_thread(self._cache.pinned, set_id, generation, digest)
+        if pinned is None:
+            return None
+        try:
+            return await asyncio.to_thread(
+                self._assemble, pinned.digest, pinned.config, pinned.diff_ids
+            )
+        except ImageInvalid:
+            return None
+
+    async def unpin(self, set_id: str, generation: int | None = None) -> None:
+        """Let go of all images of a set's generation, or of the set; no-op if there are none."""
+        await asyncio.to_thread(self._cache.unpin, set_id, generation)
+
+    async def retain(self, kept: Collection[tuple[str, int]]) -> None:
+        """Let go of all pins but those of *kept*: pairs of set and generation."""
+        await asyncio.to_thread(self._cache.retain, kept)
+
+    def progress(self) -> list[LayerProgress]:
+        """Layers that are being brought or wait for their turn."""
+        return self._puller.progress()
+
+    async def cache(self) -> CacheReport:
+        """What lies here, and what it was good for."""
+        layers = await asyncio.to_thread(self._cache.layers)
+        return CacheReport(
+            tuple(layers),
+            bytes=sum(each.bytes for each in layers),
+            inodes=sum(each.inodes for each in layers),
+            hits=sum(each.uses for each in layers),
+            fetched_layers=self._puller.fetched_layers,
+            fetched_bytes=self._puller.fetched_bytes,
+        )
+
+    def _assemble(self, digest: Digest, config: bytes, diff_ids: tuple[Digest, ...]) -> Image:
+        chain: dict[Digest, None] = {}
+        for each in reversed(diff_ids):
+            row = self._cache.find(each)
+            if row is None:
+                raise ImageInvalid(f"layer {each} is not here any more")
+            if row.inodes:
+                chain[each] = None  # once: the lower of two equal ones changes nothing
+        if len(chain) > LOWER_LIMIT:
+            raise ImageInvalid(
+                f"it has {len(chain)} layers that change something; the kernel stacks {LOWER_LIMIT}"
+            )
+        chain_id = chain_ids(diff_ids)[-1] if diff_ids else Digest.of(b"")
+        return Image(digest, config, chain_id, tuple(map(self._shelf.directory, chain)))
+
+    @contextlib.asynccontextmanager
+    async def _telling(
+        self, missing: Sequence[Layer], progress: Callable[[PullProgress], None] | None
+    ) -> AsyncIterator[None]:
+        """While this lasts, *progress* is told how far the *missing* layers are."""
+        if progress is None:
+            yield
+            return
+        tell = progress
+
+        async def tick() -> None:
+            while True:
+                tell(await asyncio.to_thread(self._measure, missing))
+                await asyncio.sleep(_TICK)
+
+        ticking = asyncio.create_task(tick())
+        try:
+            yield
+            tell(await asyncio.to_thread(self._measure, missing))
+        finally:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+
+    def _measure(self, missing: Sequence[Layer]) -> PullProgress:
+        coming = {each.layer.diff_id: each.received for each in self._puller.progress()}
+        here = {each.diff_id for each in missing if self._cache.find(each.diff_id)}
+        return PullProgress(
+            layers=len(missing),
+            layers_here=len(here),
+            bytes=sum(each.blob.size for each in missing),
+            bytes_here=sum(
+                each.blob.size if each.diff_id in here else coming.get(each.diff_id, 0)
+                for each in missing
+            ),
+        )
+
+    def _close(self) -> None:
+        self._puller.close()
+        self._wire.close()
+        self._cache.close()
+        self._shelf.close()
