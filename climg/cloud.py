@@ -125,6 +125,11 @@ def connect(
     if isinstance(target, Cloud):
         with told(target):
             return _in_cloud(target, progress)
+    return ImageService(session_for(target, password), target, progress)
+
+
+def session_for(target: Registry, password: str | None) -> Session:
+    """How a registry is spoken to."""
     endpoint = f"{target.url}/image"
     signed_in = target.user is not None and password is not None
     auth = HTTPBasicAuth(endpoint, target.user, password) if signed_in else Anonymous(endpoint)
@@ -136,23 +141,27 @@ def connect(
         app_name="climg",
     )
     session.session.trust_env = not target.is_near
-    return ImageService(session, target, progress)
+    return session
 
 
 def _in_cloud(target: Cloud, progress: Callable[[int], None]) -> ImageService:
+    session, where = in_region(target, "image")
+    return ImageService(session, target, progress, **where)
+
+
+def in_region(target: Cloud, service: str) -> tuple[Session, dict[str, Any]]:
+    """A session with a cloud, and where its *service* is, as OS_… or clouds.yaml say."""
     from openstack.config import OpenStackConfig  # noqa: PLC0415 - takes half a second
     from openstack.exceptions import ConfigException  # noqa: PLC0415
 
     try:
         region = OpenStackConfig(app_name="climg").get_one(cloud=target.name)
-        return ImageService(
-            region.get_session(),
-            target,
-            progress,
-            interface=region.get_interface("image"),
-            region_name=region.get_region_name("image"),
-            endpoint_override=region.get_endpoint("image"),
-        )
+        where = {
+            "interface": region.get_interface(service),
+            "region_name": region.get_region_name(service),
+            "endpoint_override": region.get_endpoint(service),
+        }
+        return region.get_session(), where
     except (ConfigException, auth_errors.AuthPluginException) as error:
         raise WrongUsage(
             f"what OS_… or clouds.yaml says does not do: {_words(error)}; mend it, or say --url"
@@ -195,7 +204,11 @@ def _unreachable(target: Registry | Cloud, error: Exception) -> Unavailable:
 def _answer(
     target: Registry | Cloud, status: int, error: Exception
 ) -> Refused | NotFound | Unavailable:
-    words = _words(error)
+    return refusal(target, status, _words(error))
+
+
+def refusal(target: Registry | Cloud, status: int, words: str) -> Refused | NotFound | Unavailable:
+    """What an answer of *status* that says *words* means to people."""
     match status:
         case 401:
             return Refused(f"{target.place} does not let you in: {words}; {target.sign_in}")

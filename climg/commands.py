@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from climg import actions, chains, output, records, tables, target, trees
+from climg import actions, chains, output, records, tables, target, trash, trees
 from climg.chains import Catalogue
 from climg.errors import WrongUsage
 from climg.records import Record
@@ -21,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+trash.add_to(app)
 
 Name = Annotated[
     str,

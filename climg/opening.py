@@ -11,6 +11,7 @@ import typer
 from climg.cloud import ImageService, connect
 from climg.errors import WrongUsage
 from climg.progress import Progress
+from climg.registry import RegistryService, reach
 from climg.target import Cloud, Registry
 
 
@@ -21,6 +22,13 @@ def opened(target: Registry | Cloud) -> Iterator[ImageService]:
         Progress() as progress,
         closing(connect(target, _password(target), progress)) as service,
     ):
+        yield service
+
+
+@contextmanager
+def opened_registry(target: Registry | Cloud) -> Iterator[RegistryService]:
+    """Yield the registry itself, for what the image service has no words for."""
+    with closing(reach(target, _password(target))) as service:
         yield service
 
 

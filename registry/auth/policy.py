@@ -44,10 +44,16 @@ def may_share(principal: Principal, project: str) -> bool:
 
 def readable_projects(principal: Principal, public: frozenset[str]) -> frozenset[str] | None:
     """The projects whose repositories the principal may pull; None: all."""
+    own = projects_for(principal, Action.PULL)
+    return None if own is None else public | own
+
+
+def projects_for(principal: Principal, action: Action) -> frozenset[str] | None:
+    """The projects in which the principal's roles are good for *action*; None: all."""
     if principal.admin:
         return None
-    return public | {
+    return frozenset(
         project
         for project, roles in principal.roles.items()
-        if any(Action.PULL in ACTIONS.get(role, frozenset()) for role in roles)
-    }
+        if any(action in ACTIONS.get(role, frozenset()) for role in roles)
+    )

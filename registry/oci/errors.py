@@ -156,6 +156,12 @@ class QuotaExceeded(Denied):
         return self._told
 
 
+class TagTaken(Denied):
+    """code-12. The tag is on another manifest by now, which is not to be moved unasked."""
+
+    status = HTTPStatus.CONFLICT
+
+
 class Unsupported(RegistryError):
     """code-13. The operation, parameter or header is not supported."""
 

@@ -30,8 +30,8 @@ class Change:
     """One change in one repository; what does not apply is empty."""
 
     op: str
-    """``put``, ``delete-manifest``, ``delete-tag``, ``link``, ``unlink``, ``collect``, ``share``,
-    ``rename`` or ``limits``."""
+    """``put``, ``undelete``, ``delete-manifest``, ``delete-tag``, ``link``, ``unlink``,
+    ``collect``, ``share``, ``rename`` or ``limits``."""
     repository: RepositoryName
     at: float
     manifest: ManifestRecord | None = None
@@ -45,6 +45,8 @@ class Change:
     """Of what is deleted or unlinked."""
     digests: tuple[Digest, ...] = ()
     """Of blobs that nothing needed here any more."""
+    whole: bool = False
+    """Whether a manifest is deleted with its whole repository."""
     records: tuple[RecordState, ...] = ()
     gone: tuple[str, ...] = ()
     """Ids of records that end, each before those that it names."""
@@ -71,22 +73,19 @@ def to_line(change: Change) -> bytes:
             "artifact_type": manifest.artifact_type,
             "annotations": dict(manifest.annotations),
         }
-    if change.references:
-        document["references"] = change.references
-    if change.blobs:
-        document["blobs"] = [[str(each.digest), each.object, each.size] for each in change.blobs]
-    if change.tags:
-        document["tags"] = change.tags
     if change.digest is not None:
         document["digest"] = str(change.digest)
-    if change.digests:
-        document["digests"] = [str(each) for each in change.digests]
-    if change.records:
-        document["records"] = [_spell(state) for state in change.records]
-    if change.gone:
-        document["gone"] = change.gone
-    if change.limits:
-        document["limits"] = dict(change.limits)
+    rest = {
+        "references": change.references,
+        "blobs": [[str(each.digest), each.object, each.size] for each in change.blobs],
+        "tags": change.tags,
+        "digests": [str(each) for each in change.digests],
+        "whole": change.whole,
+        "records": [_spell(state) for state in change.records],
+        "gone": change.gone,
+        "limits": dict(change.limits),
+    }
+    document |= {name: value for name, value in rest.items() if value}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -110,6 +109,7 @@ def from_line(line: bytes) -> Change:
         tags=tuple(document.get("tags", [])),
         digest=None if digest is None else Digest.parse(digest),
         digests=tuple(Digest.parse(each) for each in document.get("digests", [])),
+        whole=document.get("whole", False),
         records=tuple(_read(each, repository.project) for each in document.get("records", [])),
         gone=tuple(document.get("gone", [])),
         limits=document.get("limits", {}),

@@ -54,19 +54,6 @@ class StaleUpload:
 
 
 @dataclass(frozen=True, slots=True)
-class TrashEntry:
-    """A manifest that was deleted, or lost tags; it can be put again under them."""
-
-    id: str
-    repository: RepositoryName
-    digest: Digest
-    media_type: str
-    content: bytes
-    tags: tuple[str, ...]
-    deleted_at: float
-
-
-@dataclass(frozen=True, slots=True)
 class Holder:
     """A manifest that names something, and the tags on it."""
 
@@ -174,14 +161,6 @@ class Collection(Protocol):
         self, repository: RepositoryName, digest: Digest, before: float
     ) -> Position | None:
         """Delete such a manifest, into the trash; None where something holds it now."""
-        ...
-
-    async def list_trash(self, *, project: str | None, limit: int = 1000) -> list[TrashEntry]:
-        """What can be taken back, the newest first."""
-        ...
-
-    async def drop_trash(self, entry: str) -> None:
-        """Forget one entry. Idempotent."""
         ...
 
     async def purge_trash(self, before: float) -> int:

@@ -10,7 +10,8 @@ from registry.oci.names import parse_repository
 
 _RESOURCE = re.compile(
     r"/v2/(?P<name>.+)/"
-    r"(?:blobs/uploads(?:/[^/]*)?|(?:blobs|manifests|referrers)/[^/]+|tags/list)",
+    r"(?:blobs/uploads(?:/[^/]*)?|(?:blobs|manifests|referrers)/[^/]+|tags/list)"
+    r"|/registry/v1/repositories/(?P<whole>.+?)(?:/_[a-z]+)?",
     re.DOTALL,
 )
 """A path by which something in a repository is asked for, taken apart from its end."""
@@ -34,4 +35,4 @@ def scopes(request: Request, actions: frozenset[Action]) -> tuple[str, ...]:
 def _name(request: Request) -> str:
     resource = _RESOURCE.fullmatch(request.scope["path"])
     assert resource is not None  # or no route had led here
-    return resource["name"]
+    return resource["name"] or resource["whole"]

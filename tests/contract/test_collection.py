@@ -188,19 +188,18 @@ async def test_what_is_in_the_trash_keeps_its_blobs(place: Place) -> None:
     await place.ledger.delete_manifest(SHOES, manifest("a").digest)
     place.clock.now += 1
     await place.ledger.delete_tag(SHOES, Tag.parse("w1"))
-    entries = await place.collection.list_trash(project="shoes")
+    entries = await place.ledger.trash.list(projects=["shoes"], limit=10)
     assert [(each.digest, each.tags) for each in entries] == [
         (manifest("b").digest, ("w1",)),
         (manifest("a").digest, ("v1", "v2")),
     ]
-    assert entries[1].content == manifest("a").content
-    assert await place.collection.list_trash(project="hats") == []
+    assert await place.ledger.trash.list(projects=["hats"], limit=10) == []
     place.clock.now += GRACE + 1
     assert await place.unneeded() == []
-    await place.collection.drop_trash(entries[1].id)
+    assert await place.collection.purge_trash(entries[0].deleted_at) == 1
     assert await place.unneeded() == [(str(SHOES), SOLE.digest)]
     assert await place.collection.purge_trash(place.clock.now) == 1
-    assert await place.collection.list_trash(project=None) == []
+    assert await place.ledger.trash.list(limit=10) == []
     assert await place.unneeded() == [(str(SHOES), SOLE.digest)], "b is there, untagged"
 
 

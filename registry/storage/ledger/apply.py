@@ -39,7 +39,7 @@ from registry.storage.ledger.schema import (
     repository,
     tag,
 )
-from registry.storage.ledger.trash import throw_away
+from registry.storage.ledger.trash import take_out, throw_away
 from registry.storage.records import ImageRecord, ManifestRecord
 
 
@@ -175,11 +175,11 @@ def apply(connection: Connection, here: int, change: Change) -> None:
     beforehand.
     """
     digest = str(change.digest)
-    if change.op == "put":
+    if change.op in {"put", "undelete"}:
         assert change.manifest is not None
         _put(connection, here, change, change.manifest)
     elif change.op == "delete-manifest":
-        throw_away(connection, here, digest, change.tags, change.at)
+        throw_away(connection, here, digest, change.tags, change.at, whole=change.whole)
         _DELETE_TAGS(connection, change.tags, here=here)
         _DELETE_REFERENCES(connection, here=here, digest=digest)
         _DELETE_MANIFEST(connection, here=here, digest=digest)
@@ -256,6 +256,8 @@ def _put(connection: Connection, here: int, change: Change, pushed: ManifestReco
         for name in change.tags
     ]
     _MOVE_TAG.many(connection, rows)
+    if change.op == "undelete":
+        take_out(connection, here, digest, change.tags)
     as_before = {f"tag:{change.repository.path}:{name}" for name in change.tags}
     as_before -= {each.record.key for each in change.records}
     if as_before:

@@ -1,6 +1,6 @@
 """What is unneeded, and how it goes: under the locks that pushes take, looked at again there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, Delete, and_, delete, exists, or_, select
 
@@ -147,13 +147,6 @@ def drop_unlinked(
         connection.execute(delete(blob).where(blob.c.digest.in_(lost)))
         dropped += found
     return dropped
-
-
-def drop_trash(connection: Connection, entries: Sequence[str]) -> None:
-    """Forget entries of the trash."""
-    for some in chunks(entries):
-        connection.execute(delete(trash_reference).where(trash_reference.c.trash_id.in_(some)))
-        connection.execute(delete(trash).where(trash.c.id.in_(some)))
 
 
 def is_stale(before: float, now: float) -> ColumnElement[bool]:

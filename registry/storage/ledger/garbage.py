@@ -1,6 +1,5 @@
 """SqlCollection: the port Collection, over the tables of a ledger."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -13,7 +12,6 @@ from registry.storage.collection import (
     Facts,
     StaleUpload,
     Totals,
-    TrashEntry,
     UnneededLink,
     Untagged,
 )
@@ -23,6 +21,7 @@ from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.facts import facts, read_blob
 from registry.storage.ledger.prepared import chunks
 from registry.storage.ledger.schema import blob, link, manifest, removal, repository, trash, upload
+from registry.storage.ledger.trash import drop_trash
 from registry.storage.records import BlobRecord, Position
 
 Answer = TypeVar("Answer")
@@ -190,36 +189,11 @@ class SqlCollection:
             lambda c: condemning.collect_manifest(c, self._now(c), repository, digest, before)
         )
 
-    async def list_trash(self, *, project: str | None, limit: int = 1000) -> list[TrashEntry]:
-        query = (
-            select(trash, repository.c.project_id, repository.c.path)
-            .join(repository, repository.c.id == trash.c.repository_id)
-            .order_by(trash.c.deleted_at.desc(), trash.c.id)
-            .limit(limit)
-        )
-        if project is not None:
-            query = query.where(repository.c.project_id == project)
-        return [
-            TrashEntry(
-                row.id,
-                RepositoryName(row.project_id, row.path),
-                Digest.parse(row.digest),
-                row.media_type,
-                bytes(row.content),
-                tuple(json.loads(row.tags)),
-                row.deleted_at,
-            )
-            for row in await self._all(query)
-        ]
-
-    async def drop_trash(self, entry: str) -> None:
-        await self._database.write(lambda c: condemning.drop_trash(c, [entry]))
-
     async def purge_trash(self, before: float) -> int:
         def work(connection: Connection) -> int:
             query = select(trash.c.id).where(trash.c.deleted_at < before)
             entries = list(connection.execute(query).scalars())
-            condemning.drop_trash(connection, entries)
+            drop_trash(connection, entries)
             return len(entries)
 
         return await self._database.write(work)

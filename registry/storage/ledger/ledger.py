@@ -16,6 +16,7 @@ from registry.storage.ledger.prepared import upsert
 from registry.storage.ledger.quotas import SqlQuotas
 from registry.storage.ledger.schema import revoked, signing_key, store
 from registry.storage.ledger.sightings import SqlSightings
+from registry.storage.ledger.undelete import SqlTrash
 from registry.storage.quota import Leave
 from registry.storage.records import (
     BlobRecord,
@@ -64,6 +65,7 @@ class SqlLedger:
         self.outbox = SqlOutbox(self._database, self._now, new_id)
         self.sightings = SqlSightings(self._database, self._now)
         self.quotas = SqlQuotas(self._database, self._now)
+        self.trash = SqlTrash(self._database, self._now, new_id)
 
     @classmethod
     async def open(cls, url: str, *, projecting: bool = False) -> Self:

@@ -234,9 +234,10 @@ trash = Table(
     Column("content", LargeBinary, nullable=False),
     Column("tags", Text, nullable=False),
     Column("deleted_at", Double, nullable=False, index=True),
+    Column("whole", Boolean, nullable=False, server_default=false()),
     Index(None, "repository_id", "deleted_at"),
 )
-"""Manifests and tags that were deleted, and can be taken back."""
+"""Manifests and tags that were deleted, and can be taken back. *whole*: with the repository."""
 
 trash_reference = Table(
     "trash_reference",

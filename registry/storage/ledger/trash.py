@@ -5,9 +5,9 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
-from registry.storage.ledger.prepared import Prepared, columns_of, insert_into
+from registry.storage.ledger.prepared import Prepared, chunks, columns_of, insert_into
 from registry.storage.ledger.schema import manifest, reference, trash, trash_reference
 
 _HERE: BindParameter[Any] = bindparam("here")
@@ -29,7 +29,13 @@ _ADD_REFERENCE = Prepared(
 
 
 def throw_away(
-    connection: Connection, here: int, digest: str, tags: Sequence[str], now: float
+    connection: Connection,
+    here: int,
+    digest: str,
+    tags: Sequence[str],
+    now: float,
+    *,
+    whole: bool = False,
 ) -> None:
     """Keep a manifest that loses *tags*, or goes itself, with all that it names."""
     found = _MANIFEST(connection, here=here, held=digest).one_or_none()
@@ -45,6 +51,7 @@ def throw_away(
         content=found.content,
         tags=json.dumps(list(tags)),
         deleted_at=now,
+        whole=whole,
     )
     kept = {digest: "manifest"}
     kept |= {row.digest: row.kind for row in _REFERENCES(connection, here=here, held=digest)}
@@ -52,3 +59,24 @@ def throw_away(
         connection,
         [{"trash_id": entry, "digest": each, "kind": kind} for each, kind in kept.items()],
     )
+
+
+def take_out(connection: Connection, here: int, digest: str, tags: Sequence[str]) -> None:
+    """A manifest was put back under *tags*: its entries lose these, and end without any."""
+    mine = (trash.c.repository_id == here, trash.c.digest == digest)
+    ended = []
+    for row in connection.execute(select(trash.c.id, trash.c.tags).where(*mine)).all():
+        left = [each for each in json.loads(row.tags) if each not in tags]
+        if left:
+            kept = update(trash).where(trash.c.id == row.id)
+            connection.execute(kept.values(tags=json.dumps(left)))
+        else:
+            ended.append(row.id)
+    drop_trash(connection, ended)
+
+
+def drop_trash(connection: Connection, entries: Sequence[str]) -> None:
+    """Forget entries of the trash."""
+    for some in chunks(entries):
+        connection.execute(delete(trash_reference).where(trash_reference.c.trash_id.in_(some)))
+        connection.execute(delete(trash).where(trash.c.id.in_(some)))

@@ -134,8 +134,9 @@ def put_manifest(
     put: ManifestPut,
     new_id: NewId,
     leave: Leave | None = None,
+    op: str = "put",
 ) -> Position:
-    """As in Ledger.put_manifest."""
+    """As in Ledger.put_manifest; *op* is what the journal calls it."""
     lock_project(connection, put.repository.project)
     place = ensure_place(connection, put.repository)
     here = place.id
@@ -155,7 +156,7 @@ def put_manifest(
         room.admit_tags(connection, held, [each.name for each in put.tags])
     states, released = records.resolve(connection, put.repository, put.drafts, now, new_id)
     change = Change(
-        op="put",
+        op=op,
         repository=put.repository,
         at=now,
         manifest=put.manifest,
@@ -172,9 +173,14 @@ def put_manifest(
 
 
 def delete_manifest(
-    connection: Connection, now: float, name: RepositoryName, digest: Digest
+    connection: Connection,
+    now: float,
+    name: RepositoryName,
+    digest: Digest,
+    *,
+    whole: bool = False,
 ) -> Position:
-    """As in Ledger.delete_manifest."""
+    """As in Ledger.delete_manifest; *whole*: the whole repository goes."""
     lock_project(connection, name.project)
     here = find_repository(connection, name)
     query = select(manifest.c.digest).where(
@@ -184,7 +190,7 @@ def delete_manifest(
         raise ManifestUnknown(f"{digest} is not in this repository")
     tagged = select(tag.c.name).where(tag.c.repository_id == here, tag.c.digest == str(digest))
     tags = sorted(connection.execute(tagged).scalars())
-    change = Change(op="delete-manifest", repository=name, at=now, digest=digest, tags=tuple(tags))
+    change = Change("delete-manifest", name, now, digest=digest, tags=tuple(tags), whole=whole)
     apply(connection, here, change)
     keys = [_tag_key(name, each) for each in tags]
     left = select(manifest.c.digest).where(manifest.c.repository_id == here).limit(1)

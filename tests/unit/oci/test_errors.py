@@ -40,6 +40,7 @@ STATUS = {
     "Unauthorized": 401,
     "Denied": 403,
     "QuotaExceeded": 403,
+    "TagTaken": 409,
     "Unsupported": 400,
     "MethodUnsupported": 405,
     "RouteUnknown": 404,

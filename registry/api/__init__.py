@@ -1,0 +1,1 @@
+"""The registry's own API: what the distribution-spec has no words for (``/registry/v1``)."""
