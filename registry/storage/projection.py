@@ -1,8 +1,8 @@
 """Image records on their way to the cloud's image service, and seen there: ports of a ledger."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
@@ -13,6 +13,25 @@ REFUSALS: Final = 10
 """After which a record is parked."""
 ABSENCE: Final = 600.0
 """Seconds between two looks that must both find a record missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Who sees a record beside its own project."""
+
+    visibility: str
+    members: tuple[tuple[str, str], ...] = ()
+    """(project, status), by project; empty where the visibility is not ``shared``."""
+
+    @classmethod
+    def of(cls, visibility: str, members: Iterable[tuple[str, str]]) -> Self:
+        """Members count only where the visibility is ``shared``."""
+        return cls(visibility, tuple(sorted(members)) if visibility == "shared" else ())
+
+    @classmethod
+    def of_state(cls, state: RecordState) -> Self:
+        """As the ledger has it."""
+        return cls.of(state.record.visibility, state.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,8 @@ class Due:
     """Whether somebody once began to send it and nobody knows how that ended."""
     sent: bool = False
     """Whether it is known to have been there, under this very id."""
+    agreed: Sharing | None = None
+    """Who saw it when it was last sent; what is otherwise out there was changed out there."""
     state: RecordState | None = None
     """What it is, once ``begin`` was called; None where it ended."""
 
@@ -87,7 +108,7 @@ class Outbox(Protocol):
         ...
 
     async def done(self, due: Due) -> bool:
-        """The image service has what ``begin`` answered; clears the row if nothing changed since.
+        """The image service has *due*'s state; clears the row if nothing changed since ``begin``.
 
         False where the lease was lost meanwhile: the record is due again, for nobody knows which
         of two senders came last.

@@ -1,5 +1,7 @@
 """What every Outbox promises: who is next, the life of a row, fresh ids, and how far behind."""
 
+from dataclasses import replace
+
 import pytest
 
 from contract.ledger_journal_contract import observe
@@ -8,7 +10,7 @@ from registry.oci.names import Tag
 from registry.storage.folding import Fold
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory_ledger import MemoryLedger
-from registry.storage.projection import REFUSALS, Due, Lag
+from registry.storage.projection import REFUSALS, Due, Lag, Sharing
 from registry.storage.records import Member
 from support.ledgers import (
     HATS,
@@ -138,6 +140,30 @@ class OutboxLeaseContract:
         assert begun.state.members == (("hats", "accepted"),)
         assert await ledger.outbox.done(begun)
         assert record.id not in {each.record for each in await lease(ledger)}
+
+    async def test_who_saw_it_when_it_was_last_sent_is_known(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1")
+        record = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        first = next(each for each in await lease(ledger) if each.record == record.id)
+        first = await begin(ledger, first)
+        assert first.agreed is None
+        assert await ledger.outbox.done(first)
+        member = Member("hats", "accepted")
+        await ledger.share_record(record.id, visibility="shared", member=member)
+        second = await begin(ledger, (await lease(ledger))[0])
+        assert second.agreed == Sharing("private")
+        assert second.state is not None
+        assert await ledger.outbox.done(second)
+        await ledger.outbox.mark([record.id])
+        third = await begin(ledger, (await lease(ledger))[0])
+        assert third.agreed == Sharing.of_state(second.state)
+        assert third.agreed == Sharing("shared", (("hats", "accepted"),))
+        # A sender may have found that it is seen by others out there: that is what was agreed.
+        public = replace(second.state, record=replace(second.state.record, visibility="public"))
+        assert await ledger.outbox.done(replace(third, state=public))
+        await ledger.outbox.mark([record.id])
+        fourth = await begin(ledger, (await lease(ledger))[0])
+        assert fourth.agreed == Sharing("public")
 
     async def test_a_change_on_the_way_is_due_at_once(self, ledger: SqlLedger) -> None:
         await push(ledger, "v1", "base")

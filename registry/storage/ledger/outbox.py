@@ -1,5 +1,6 @@
 """Outbox: the port, over the rows that ``marks`` makes."""
 
+import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,13 +16,15 @@ from registry.storage.ledger.database import Database
 from registry.storage.ledger.prepared import upsert
 from registry.storage.ledger.schema import outbox, projected, record, record_use
 from registry.storage.ledger.writes import lock_project, write_line
-from registry.storage.projection import REFUSALS, Due, Lag
+from registry.storage.projection import REFUSALS, Due, Lag, Sharing
 from registry.storage.records import ImageRecord, Position
 
 LONGEST_PAUSE = 300.0
 """Seconds at most until a refused record is tried again."""
 
-_ADD_PROJECTED = upsert(projected, "parent_id", "sent_at", "missing_since", "missing_version")
+_ADD_PROJECTED = upsert(
+    projected, "parent_id", "sent_at", "missing_since", "missing_version", "visibility", "members"
+)
 
 
 class SqlOutbox:
@@ -90,9 +93,12 @@ def _begin(connection: Connection, now: float, due: Due, seconds: float) -> Due 
         return None
     begun = row.begun or not due.gone  # to delete is nothing that could come too late
     connection.execute(_row(due).values(due_at=now + seconds, begun=begun))
-    sent = select(projected.c.record_id).where(projected.c.record_id == due.record)
-    known = connection.execute(sent).first() is not None
-    now_due = replace(leasing.read_due(row, due.lease), sent=known)
+    known = connection.execute(select(projected).where(projected.c.record_id == due.record)).first()
+    now_due = replace(
+        leasing.read_due(row, due.lease),
+        sent=known is not None,
+        agreed=None if known is None else _read_sharing(known),
+    )
     if due.gone:
         return now_due
     found = records.find(connection, due.record)
@@ -112,6 +118,7 @@ def _done(connection: Connection, now: float, due: Due) -> bool:
         return True
     assert due.state is not None
     parent = due.state.record.parent_id
+    agreed = Sharing.of_state(due.state)
     _ADD_PROJECTED(
         connection,
         record_id=due.record,
@@ -119,12 +126,20 @@ def _done(connection: Connection, now: float, due: Due) -> bool:
         sent_at=now,
         missing_since=None,
         missing_version=None,
+        visibility=agreed.visibility,
+        members=json.dumps(agreed.members),
     )
     if row.version == due.version:
         connection.execute(delete(outbox).where(outbox.c.record_id == due.record))
     else:
         _give_back(connection, due, 0.0)
     return True
+
+
+def _read_sharing(row: Any) -> Sharing | None:
+    if row.visibility is None:  # it was sent before that was noted
+        return None
+    return Sharing(row.visibility, tuple((each[0], each[1]) for each in json.loads(row.members)))
 
 
 def _send_again(connection: Connection, now: float, due: Due) -> None:

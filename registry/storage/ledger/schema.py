@@ -295,8 +295,11 @@ projected = Table(
     Column("sent_at", Double, nullable=False),
     Column("missing_since", Double),
     Column("missing_version", Integer),
+    Column("visibility", String(10)),
+    Column("members", Text),
 )
-"""What was sent under which parent. *missing_version* is the tag's when its record was missed."""
+"""What was sent under which parent. *missing_version* is the tag's when its record was missed;
+*visibility* and *members* (JSON) are those with which it was last sent."""
 
 signing_key = Table(
     "signing_key",
