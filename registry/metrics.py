@@ -32,6 +32,22 @@ _flushes = Histogram(
     buckets=_SECONDS,
 )  # fmt: skip
 _lines = Counter("berth_journal_lines_total", "Lines brought into the journal.")
+_images = Counter("berth_images_total", "Image records handled, by what came of it.", ["outcome"])
+_waiting = Gauge(
+    "berth_images_waiting", "Image records that wait to be sent.", multiprocess_mode="mostrecent"
+)
+_waiting_seconds = Gauge(
+    "berth_images_waiting_seconds", "For how long the oldest of them has been waiting.",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+_parked = Gauge(
+    "berth_images_parked", "Image records that were refused too often: see the log.",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+_brake = Gauge(
+    "berth_images_brake", "1 if too many tags' records were missing at the last look.",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
 
 
 def count_request(resource: str, method: str, status: int, seconds: float, sent: int) -> None:
@@ -45,6 +61,23 @@ def count_flush(seconds: float, lines: int) -> None:
     """*lines* were brought into the journal."""
     _flushes.observe(seconds)
     _lines.inc(lines)
+
+
+def count_images(outcome: str, count: int) -> None:
+    """*count* image records were sent, or refused, and so on."""
+    _images.labels(outcome).inc(count)
+
+
+def tell_lag(count: int, seconds: float, parked: int) -> None:
+    """How far the image service is behind."""
+    _waiting.set(count)
+    _waiting_seconds.set(seconds)
+    _parked.set(parked)
+
+
+def tell_brake(*, on: bool) -> None:
+    """Whether too many records were missing for any tag to go."""
+    _brake.set(on)
 
 
 def exposition(*, ready: bool) -> bytes:

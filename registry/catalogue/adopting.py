@@ -1,0 +1,42 @@
+"""Who sees a record is said in the cloud's image service, and believed here."""
+
+from typing import Final
+
+from registry.storage.images import Image, ImageService
+from registry.storage.projection import Sharing
+from registry.storage.records import ImageRecord, Member
+from registry.storage.storage import Storage
+
+SHAREABLE: Final = frozenset({"repository", "tag"})
+"""Kinds of records by which people share; of the others nothing is read."""
+
+
+async def find_sharing(images: ImageService, image: Image) -> Sharing:
+    """Who sees *image* out there; raises Absent and StorageUnavailable."""
+    if image.visibility != "shared":
+        return Sharing(image.visibility)
+    return Sharing.of("shared", (await images.members(image.id)).items())
+
+
+async def adopt(storage: Storage, record: ImageRecord, present: Sharing, seen: Sharing) -> None:
+    """Make the ledger's *present* sharing of *record* the one that was *seen*; flushed then.
+
+    Raises ManifestUnknown where the record has ended, and StorageUnavailable.
+    """
+    ledger = storage.ledger
+    positions = []
+    if seen.visibility != present.visibility:
+        positions.append(await ledger.share_record(record.id, visibility=seen.visibility))
+    if seen.visibility == "shared":
+        wanted = dict(seen.members)
+        known = {each.project: each.status for each in await ledger.list_members(record.id)}
+        for project, status in wanted.items():
+            if known.get(project) != status:
+                change = ledger.share_record(record.id, member=Member(project, status))
+                positions.append(await change)
+        positions += [
+            await ledger.share_record(record.id, remove_member=project)
+            for project in known.keys() - wanted.keys()
+        ]
+    if positions:
+        await storage.flusher.flush(positions[-1])

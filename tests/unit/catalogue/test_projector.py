@@ -1,0 +1,378 @@
+"""From the outbox to the image service: order, ids, refusals, failures, and who may see."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import false
+
+from registry.catalogue import projector
+from registry.catalogue.projector import Outcomes, is_away
+from registry.oci.errors import StorageUnavailable
+from registry.oci.names import Tag
+from registry.storage.images import Image, image_of
+from registry.storage.ledger import leasing
+from registry.storage.projection import REFUSALS, Lag
+from registry.storage.records import Member
+from support.catalogue import FAR, Catalogue
+from support.ledgers import HATS, SHOES, manifest, platform, put, put_index, tagged
+
+TAG = "tag:red/boots:v1"
+REPOSITORY = "repository:red/boots"
+
+
+class TestOrder:
+    async def test_parents_are_made_before_children_and_all_as_they_are(
+        self, catalogue: Catalogue
+    ) -> None:
+        await catalogue.push("v1", "base", "app")
+        assert await catalogue.send() == Outcomes(sent=4)
+        made = [image for _, image in catalogue.images.calls]
+        for image in made:
+            parent = catalogue.images.images[image].properties.get("parent_id")
+            assert parent is None or parent in made[: made.index(image)]
+        await catalogue.hold_same()
+
+    async def test_what_ended_goes_before_its_parents_though_it_is_protected(
+        self, catalogue: Catalogue
+    ) -> None:
+        await catalogue.push("v1", "base", "app")
+        await catalogue.settle()
+        order = [(await catalogue.record(key)).id for key in (TAG, "layer:base-app", "layer:base")]
+        catalogue.images.calls.clear()
+        await catalogue.ledger.delete_manifest(SHOES, manifest("boots").digest)
+        assert await catalogue.send() == Outcomes(ended=4)
+        gone = [image for method, image in catalogue.images.calls if method == "delete"]
+        assert [image for image in gone if image in order] == order
+        assert catalogue.images.images == {}
+
+    async def test_a_tag_that_moved_is_the_same_image(self, catalogue: Catalogue) -> None:
+        await catalogue.push("v1", "base", word="a")
+        await catalogue.settle()
+        tag = (await catalogue.record(TAG)).id
+        await catalogue.push("v1", "other", word="b")
+        await catalogue.settle()
+        top = await catalogue.record("layer:other")
+        assert catalogue.images.images[tag].properties["parent_id"] == top.id
+        await catalogue.hold_same()
+
+    async def test_an_index_is_sent_with_its_platforms(self, catalogue: Catalogue) -> None:
+        await catalogue.ledger.put_manifest(put(SHOES, "amd64"))
+        parts = platform(SHOES, "amd64", "base", "app")
+        top = tagged(SHOES, "v1", uses=(parts[-1].key,))
+        children = (manifest("amd64").digest,)
+        await catalogue.ledger.put_manifest(
+            put_index(SHOES, "index", "v1", children=children, drafts=(*parts, *top))
+        )
+        await catalogue.settle()
+        await catalogue.hold_same()
+        assert len(catalogue.images.images) == 5
+
+    async def test_rows_sent_out_of_order_are_found(
+        self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(leasing, "parent_waits", lambda *_: false())
+        monkeypatch.setattr(projector, "FEW", 1)
+        await catalogue.push("v1", "base", "app", "more")
+        catalogue.images.refuses[(await catalogue.record("layer:base")).id] = "planted"
+        await catalogue.send()
+        orphans = [
+            image
+            for image in catalogue.images.images.values()
+            if image.properties.get("parent_id", image.id) not in catalogue.images.images
+        ]
+        assert orphans, "the order that the outbox keeps is what the tests above see"
+
+
+class TestIds:
+    async def test_an_id_that_is_anothers_is_not_used(self, catalogue: Catalogue) -> None:
+        await catalogue.push("v1", "base")
+        base = await catalogue.record("layer:base")
+        theirs = replace(image_of(base), owner="hats")  # every property, the digests too
+        await catalogue.images.create(theirs)
+        await catalogue.settle()
+        assert catalogue.images.images.pop(base.id) == theirs
+        assert (await catalogue.record("layer:base")).id != base.id
+        await catalogue.hold_same()
+
+    async def test_a_record_that_was_deleted_out_there_comes_back_under_another_id(
+        self, catalogue: Catalogue
+    ) -> None:
+        await catalogue.push("v1", "base", "app")
+        await catalogue.settle()
+        for key in ("layer:base", TAG):
+            old = await catalogue.record(key)
+            await catalogue.images.delete(old.id)
+            await catalogue.ledger.outbox.mark([old.id])
+            await catalogue.settle()
+            assert (await catalogue.record(key)).id != old.id
+            await catalogue.hold_same()
+
+    async def test_an_image_service_that_lost_everything_gets_everything(
+        self, catalogue: Catalogue
+    ) -> None:
+        await catalogue.push("v1", "base", "app")
+        tag = await catalogue.record(TAG)
+        await catalogue.ledger.share_record(
+            tag.id, visibility="shared", member=Member("hats", "accepted")
+        )
+        await catalogue.settle()
+        for thing in (catalogue.images.images, catalogue.images.shared, catalogue.images.used):
+            thing.clear()
+        assert await catalogue.ledger.outbox.mark_all() == 4
+        await catalogue.settle()
+        assert (await catalogue.record(TAG)).id == tag.id
+        assert catalogue.images.shared[tag.id] == {"hats": "accepted"}
+        await catalogue.hold_same()
+
+    async def test_an_ended_record_that_may_still_come_can_come_no_more(
+        self, catalogue: Catalogue
+    ) -> None:
+        await catalogue.push("v1")
+        tag = await catalogue.record(TAG)
+        for due in await catalogue.ledger.outbox.lease_due(limit=9, seconds=60):
+            assert await catalogue.ledger.outbox.begin(due, seconds=60)  # and is heard of no more
+        await catalogue.ledger.delete_manifest(SHOES, manifest("boots").digest)
+        await catalogue.settle()
+        assert tag.id in catalogue.images.used
+        assert catalogue.images.images == {}
+
+    async def test_what_only_looks_like_an_ended_record_stays(self, catalogue: Catalogue) -> None:
+        await catalogue.push("v1")
+        tag = await catalogue.record(TAG)
+        theirs = replace(image_of(tag), owner="hats")
+        await catalogue.images.create(theirs)
+        await catalogue.ledger.delete_manifest(SHOES, manifest("boots").digest)
+        await catalogue.settle()
+        assert catalogue.images.images == {tag.id: theirs}
+
+
+class TestRefusals:
+    async def test_ten_refusals_park_a_record_with_an_alarm_and_its_children_only(
+        self, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await catalogue.push("v1", "base", "app")
+        await catalogue.push("v2", "other", word="b")
+        base = await catalogue.record("layer:base")
+        catalogue.images.refuses[base.id] = "quota"
+        outcomes = await catalogue.settle()
+        assert (outcomes["refused"], outcomes["parked"]) == (REFUSALS - 1, 1)
+        alarms = [each for each in caplog.records if each.levelno == logging.ERROR]
+        assert len(alarms) == 1
+        assert "quota" in alarms[0].getMessage()
+        assert base.id in alarms[0].getMessage()
+        lag = await catalogue.ledger.outbox.lag()
+        assert (lag.count, lag.parked) == (2, 1)  # the layer above it, and the tag
+        assert (await catalogue.record("tag:red/boots:v2")).id in catalogue.images.images
+        catalogue.images.refuses.clear()
+        assert await catalogue.ledger.outbox.unpark() == 1
+        await catalogue.settle()
+        await catalogue.hold_same()
+
+
+class TestFailures:
+    async def test_an_image_service_that_is_away_is_asked_little(
+        self, catalogue: Catalogue
+    ) -> None:
+        for number in range(40):
+            await catalogue.push(f"v{number}", f"layer{number}")
+        catalogue.images.away = True
+        outcomes = await catalogue.projector.send(8)
+        assert is_away(outcomes)
+        assert outcomes["failed"] <= projector.PATIENCE * projector.SENDERS
+        catalogue.images.away = False
+        await catalogue.settle()
+        await catalogue.hold_same()
+
+    async def test_one_record_that_fails_is_put_off_and_others_go_on(
+        self, catalogue: Catalogue
+    ) -> None:
+        await catalogue.push("v1")
+        catalogue.images.before = 1
+        outcomes = await catalogue.send()
+        assert (outcomes["failed"], outcomes["sent"]) == (1, 1)
+        assert not is_away(outcomes)
+        assert await catalogue.send() == Outcomes()
+        catalogue.clock.now += projector.PAUSE + 1
+        assert await catalogue.send() == Outcomes(sent=1)
+        await catalogue.hold_same()
+
+    @pytest.mark.parametrize("lost", range(1, 5))
+    async def test_lost_answers_make_no_second_image(self, catalogue: Catalogue, lost: int) -> None:
+        await catalogue.push("v1", "base")
+        tag = await catalogue.record(TAG)
+        member = Member("hats", "accepted")
+        await catalogue.ledger.share_record(tag.id, visibility="shared", member=member)
+        catalogue.images.after = lost
+        await catalogue.settle()
+        assert (await catalogue.record(TAG)).id == tag.id
+        assert len(catalogue.images.used) == 3
+        await catalogue.hold_same()
+
+    async def test_nothing_is_sent_while_store_and_ledger_disagree(
+        self, catalogue: Catalogue
+    ) -> None:
+        await catalogue.push("v1")
+        catalogue.storage.disagreement = "planted"
+        waits: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                raise StorageUnavailable("enough")
+
+        with pytest.raises(StorageUnavailable, match="enough"):
+            await catalogue.projector.run(pause=7, sleep=sleep)
+        assert waits == [7, 7, 7]
+        assert catalogue.images.images == {}
+
+    async def test_a_sender_waits_longer_and_longer_and_goes_on_at_once(
+        self, catalogue: Catalogue
+    ) -> None:
+        for number in range(9):
+            await catalogue.push(f"v{number}")
+        catalogue.images.away = True
+        waits: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            catalogue.clock.now += FAR
+            catalogue.images.away = len(waits) < 7
+            if len(waits) == 9:
+                raise StorageUnavailable("enough")
+
+        with pytest.raises(StorageUnavailable, match="enough"):
+            await catalogue.projector.run(pause=0.5, sleep=sleep)
+        assert waits == [1, 2, 4, 8, 16, 30, 30, 0.5, 0.5]
+        await catalogue.hold_same()
+
+    async def test_a_drain_tells_how_far_it_is_and_ends(self, catalogue: Catalogue) -> None:
+        await catalogue.push("v1", "base")
+        told: list[Lag] = []
+        assert await catalogue.projector.drain(told.append) == Lag(0, 0.0, 0)
+        assert [each.count for each in told] == [3, 0]
+        await catalogue.push("v2", "more")
+        catalogue.images.refuses[(await catalogue.record("layer:more")).id] = "no"
+
+        async def sleep(seconds: float) -> None:
+            assert seconds == 1
+
+        assert (await catalogue.projector.drain(sleep=sleep)).count == 2
+        catalogue.images.away = True
+        for number in range(9):
+            await catalogue.push(f"w{number}")
+        with pytest.raises(StorageUnavailable, match="does not answer"):
+            await catalogue.projector.drain()
+
+
+class TestSharing:
+    async def test_what_is_said_here_is_sent(self, catalogue: Catalogue) -> None:
+        await catalogue.push("v1")
+        await catalogue.settle()
+        for key in (TAG, REPOSITORY):
+            record = (await catalogue.record(key)).id
+            for visibility, member, removed in (
+                ("shared", Member("hats", "pending"), None),
+                (None, Member("hats", "accepted"), None),
+                (None, Member("gloves", "pending"), None),
+                (None, None, "hats"),
+                ("public", None, None),
+            ):
+                await catalogue.ledger.share_record(
+                    record, visibility=visibility, member=member, remove_member=removed
+                )
+                await catalogue.settle()
+                await catalogue.hold_same()
+
+    @pytest.mark.parametrize("visibility", ["private", "shared", "community", "public"])
+    async def test_what_was_said_out_there_is_kept_and_believed(
+        self, catalogue: Catalogue, visibility: str
+    ) -> None:
+        await catalogue.push("v1")
+        tag = (await catalogue.record(TAG)).id
+        member = Member("hats", "accepted")
+        await catalogue.ledger.share_record(tag, visibility="shared", member=member)
+        await catalogue.settle()
+        catalogue.images.images[tag] = replace(catalogue.images.images[tag], visibility=visibility)
+        catalogue.images.shared[tag] = {"gloves": "pending"}
+        await catalogue.push("v1", "base", word="b")
+        await catalogue.settle()
+        assert catalogue.images.images[tag].visibility == visibility
+        assert catalogue.images.shared[tag] == {"gloves": "pending"}
+        assert (await catalogue.record(TAG)).visibility == visibility
+        await catalogue.hold_same()
+
+    async def test_a_ledger_that_was_rebuilt_believes_what_is_out_there(
+        self, catalogue: Catalogue
+    ) -> None:
+        await catalogue.push("v1")
+        tag = (await catalogue.record(TAG)).id
+        await catalogue.images.create(replace(image_of(await catalogue.record(TAG))))
+        seen = replace(catalogue.images.images[tag], visibility="community")
+        catalogue.images.images[tag] = seen
+        await catalogue.settle()
+        assert (await catalogue.record(TAG)).visibility == "community"
+        await catalogue.hold_same()
+
+    async def test_nobody_shares_by_a_layers_record(self, catalogue: Catalogue) -> None:
+        await catalogue.push("v1", "base")
+        await catalogue.settle()
+        base = (await catalogue.record("layer:base")).id
+        seen = replace(catalogue.images.images[base], visibility="public")
+        catalogue.images.images[base] = seen
+        await catalogue.ledger.outbox.mark_all()
+        await catalogue.settle()
+        assert (await catalogue.record("layer:base")).visibility == "private"
+        assert catalogue.images.images[base] == seen
+
+    async def test_people_may_hide_and_protect_a_tags_image(self, catalogue: Catalogue) -> None:
+        await catalogue.push("v1")
+        await catalogue.settle()
+        tag = (await catalogue.record(TAG)).id
+        seen = replace(catalogue.images.images[tag], hidden=True, protected=True)
+        catalogue.images.images[tag] = seen
+        await catalogue.push("v1", "base", word="b")
+        await catalogue.settle()
+        assert (catalogue.images.images[tag].hidden, catalogue.images.images[tag].protected) == (
+            True,
+            True,
+        )
+        await catalogue.ledger.delete_tag(SHOES, Tag.parse("v1"))
+        await catalogue.settle()
+        assert tag not in catalogue.images.images
+
+    async def test_a_look_alike_gains_nothing(self, catalogue: Catalogue) -> None:
+        await catalogue.push("v1", "base")
+        await catalogue.settle()
+        for key in (TAG, "layer:base", REPOSITORY):
+            mine = image_of(await catalogue.record(key))
+            copy = replace(mine, id=f"copy of {key}", owner="hats", visibility="public")
+            await catalogue.images.create(copy)
+        copies = {image for image in catalogue.images.images if image.startswith("copy")}
+        await catalogue.ledger.outbox.mark_all()
+        await catalogue.settle()
+        report = await catalogue.sweep(1)
+        assert (report.shared, report.restored) == (0, 0)
+        for each in copies:
+            assert catalogue.images.images.pop(each).owner == "hats"
+        await catalogue.hold_same()
+        assert await catalogue.ledger.list_repositories(projects=[HATS.project]) == []
+
+
+async def test_an_image_that_is_no_more_under_our_hands_comes_back(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await catalogue.push("v1")
+    await catalogue.settle()
+    change = catalogue.images.change
+
+    async def too_late(before: Image, after: Image) -> None:
+        monkeypatch.setattr(catalogue.images, "change", change)
+        await catalogue.images.delete(after.id)
+        await change(before, after)
+
+    monkeypatch.setattr(catalogue.images, "change", too_late)
+    await catalogue.push("v1", "base", word="b")
+    outcomes = await catalogue.settle()
+    assert outcomes["failed"] == 1
+    await catalogue.hold_same()
