@@ -99,6 +99,14 @@ class OpenStackConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GlanceConfig:
+    """[glance]: image records in the cloud of [openstack]"""
+
+    enabled: bool = False
+    """Whether records are Glance's, which then says who of other projects may pull."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GcConfig:
     """[gc]: what nothing needs any more, and when it goes."""
 
@@ -199,6 +207,7 @@ class Config:
     http: HttpConfig = HttpConfig()
     storage: StorageConfig = StorageConfig()
     openstack: OpenStackConfig = OpenStackConfig()
+    glance: GlanceConfig = GlanceConfig()
     gc: GcConfig = GcConfig()
     ledger: LedgerConfig = LedgerConfig()
     auth: AuthConfig = AuthConfig()
@@ -216,6 +225,9 @@ class Config:
                     'http.trusted_proxies cannot be used with auth.kind = "none": a proxy would '
                     "open the store to whoever reaches it"
                 )
+
+        if self.glance.enabled and self.auth.kind != "keystone":
+            raise ValueError('glance.enabled needs auth.kind = "keystone": Glance asks who one is')
 
     @property
     def ledger_url(self) -> str:

@@ -94,8 +94,13 @@ async def _ask(neighbours: Neighbours, principal: Principal, repository: Reposit
     if await viewer.find_seen(principal, [whole]):
         return WHOLE
     tags = await openings.list_tagged(repository, limit=TAGS_LOOKED_AT)
-    seen = await viewer.find_seen(principal, tags or [_stand_in(repository, "tag")])
-    opened = [each.properties["oci_tag"] for each in tags if each.id in seen]
+    tags = tags or [_stand_in(repository, "tag")]
+    opened: list[str] = []
+    for start in range(0, len(tags), TAGS):
+        if len(opened) < TAGS:
+            part = tags[start : start + TAGS]
+            seen = await viewer.find_seen(principal, part)
+            opened += [each.properties["oci_tag"] for each in part if each.id in seen]
     return await _reach(openings, repository, opened[:TAGS])
 
 

@@ -8,6 +8,7 @@ from registry.config import Config, ConfigError
 from registry.opening import Neighbours
 from registry.storage.storage import Storage
 from registry.v2api.guard import Guard
+from registry.viewing.cloud import CloudViewer
 from registry.viewing.ledger import LedgerViewer
 
 
@@ -17,9 +18,6 @@ def make_guard(config: Config, storage: Storage) -> Guard:
     if auth.kind == "none":
         return Guard(OpenIdentity())
     identity, projects = _identity(config)
-    neighbours = None
-    if storage.openings is not None:
-        neighbours = Neighbours(LedgerViewer(storage.ledger), storage.openings)
     return Guard(
         identity,
         Tokens(storage.ledger, service=auth.service, seconds=auth.token_seconds),
@@ -28,8 +26,19 @@ def make_guard(config: Config, storage: Storage) -> Guard:
         public_url=config.http.public_url,
         default_project=config.default_project,
         projects=projects,
-        neighbours=neighbours,
+        neighbours=_neighbours(config, storage),
     )
+
+
+def _neighbours(config: Config, storage: Storage) -> Neighbours | None:
+    if storage.openings is None:
+        return None
+    if not config.glance.enabled:
+        return Neighbours(LedgerViewer(storage.ledger), storage.openings)
+    from registry.storage import glance  # noqa: PLC0415 - half a second that the others save
+
+    images = glance.open_caller_images(config.openstack.cloud)
+    return Neighbours(CloudViewer(images), storage.openings)
 
 
 def _identity(config: Config) -> tuple[Identity, ProjectNames | None]:

@@ -135,7 +135,7 @@ def application() -> Application:
         for work in works:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)
-        await guard.identity.close()
+        await guard.close()
         await opened.close()
 
     settings = Settings(

@@ -92,6 +92,24 @@ class ImageService(Protocol):
         ...
 
 
+class CallerImages(Protocol):
+    """Images as a caller sees them: he is asked for with his own token, never as the registry."""
+
+    async def find_seen(
+        self, token: str | None, project: str, images: Sequence[str]
+    ) -> frozenset[str]:
+        """Those of *images*, by id, that are *project*'s and are seen with *token*.
+
+        Without a token those that are public. Several *images* must not be hidden ones. A token
+        that is not good sees nothing. Raises StorageUnavailable.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
+
 def image_of(record: ImageRecord) -> Image:
     """What an image service shows of *record*.
 

@@ -17,6 +17,13 @@ _RESOURCE = re.compile(
 """A path by which something in a repository is asked for, taken apart from its end."""
 
 
+def realm(request: Request, public_url: str | None) -> str:
+    """Where tokens are to be had: at *public_url*, else as this client reaches the server."""
+    reached = request.base_url  # without the query, which may be no text at all
+    base = public_url or f"{reached.scheme}://{reached.netloc}"
+    return f"{base.rstrip('/')}/auth/token"
+
+
 def project(request: Request, default_project: str) -> str:
     """The project that *request* is about."""
     return parse_repository(_name(request), default_project=default_project).project

@@ -221,6 +221,12 @@ class Guard:
             return None
         return claims.entry(scope.name, repository, actions, found)
 
+    async def close(self) -> None:
+        """Let go of whom it asks."""
+        await self.identity.close()
+        if self.neighbours is not None:
+            await self.neighbours.viewer.close()
+
     def readable_projects(self, principal: Principal) -> frozenset[str] | None:
         """The projects whose repositories a catalogue shows; None: all."""
         return policy.readable_projects(principal, self._public)
@@ -230,12 +236,6 @@ class Guard:
         if self.tokens is None:
             return None
         return self.tokens.seal_upload(upload, str(repository), subject)
-
-    def realm(self, request: Request) -> str:
-        """Where tokens are to be had, as this client reaches the server."""
-        reached = request.base_url  # without the query, which may be no text at all
-        base = self._public_url or f"{reached.scheme}://{reached.netloc}"
-        return f"{base.rstrip('/')}/auth/token"
 
     async def _find_opening(self, principal: Principal, repository: RepositoryName) -> Opening:
         """What is open without a role.
@@ -294,5 +294,7 @@ class Guard:
         detail: object,
         error: str | None = None,
     ) -> Unauthorized:
-        written = challenge.write(self.realm(request), self.service, scopes, error)
+        written = challenge.write(
+            asked.realm(request, self._public_url), self.service, scopes, error
+        )
         return Unauthorized(detail, headers={"WWW-Authenticate": written})

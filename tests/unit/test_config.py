@@ -109,3 +109,10 @@ def test_the_command_lines_variables_are_no_settings() -> None:
 def test_a_ledger_lies_in_one_of_two_databases(url: str) -> None:
     with pytest.raises(ConfigError, match=r"ledger\.url must begin with"):
         Config.load(None, {"BERTH_LEDGER_URL": url})
+
+
+def test_glance_asks_who_one_is_and_so_needs_keystone() -> None:
+    with pytest.raises(ConfigError, match=r"glance\.enabled needs auth\.kind"):
+        Config.load(None, {"BERTH_GLANCE_ENABLED": "true"})
+    enabled = {"BERTH_GLANCE_ENABLED": "true", "BERTH_AUTH_KIND": "keystone"}
+    assert Config.load(None, enabled).glance.enabled

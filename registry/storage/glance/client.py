@@ -1,4 +1,4 @@
-"""Glance's API, asked as the service user: keystoneauth in a bounded pool of threads."""
+"""Glance's API, asked as the service user or a caller: keystoneauth in a few threads."""
 
 import asyncio
 import logging
@@ -8,7 +8,9 @@ from http import HTTPMethod, HTTPStatus
 from typing import Any, Final
 
 from keystoneauth1 import exceptions
+from keystoneauth1.plugin import BaseAuthPlugin
 from keystoneauth1.session import Session
+from keystoneauth1.token_endpoint import Token
 from requests import Response
 
 from registry.oci.errors import StorageUnavailable
@@ -62,13 +64,18 @@ class GlanceClient:
         query: dict[str, str] | None = None,
         kind: str = JSON,
         meant: frozenset[int] = frozenset(),
+        caller: str | None = None,
     ) -> tuple[int, Any]:
         """Status and document of an answer that is good, or whose status is *meant*.
+
+        *caller* is a token of whoever is to be asked for, if not the service user.
 
         Raises Absent, Refused and StorageUnavailable for the others.
         """
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._pool, self._send, method, path, body, query, kind)
+        answer = await loop.run_in_executor(
+            self._pool, self._send, method, path, body, query, kind, caller
+        )
         status = answer.status_code
         if answer.ok or status in meant:
             return status, _document(answer) if answer.ok else None
@@ -91,6 +98,7 @@ class GlanceClient:
         body: object,
         query: dict[str, str] | None,
         kind: str,
+        caller: str | None,
     ) -> Response:
         headers = {"Accept": JSON}
         content: dict[str, Any] = {}
@@ -107,6 +115,7 @@ class GlanceClient:
                 log=False,
                 redirect=False,
                 timeout=self._timeout,
+                auth=None if caller is None else as_caller(caller),
                 **content,
             )
         # OSError: what requests makes of files with certificates that it cannot read.
@@ -124,6 +133,11 @@ class GlanceClient:
                 raise StorageUnavailable("the service catalogue has no image service")
             self._endpoint = _without_version(found)
         return self._endpoint
+
+
+def as_caller(token: str) -> BaseAuthPlugin:
+    """By which a session speaks as whoever the token is of, and as nobody else if it is refused."""
+    return Token("", token)
 
 
 def _without_version(endpoint: str) -> str:
