@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from hostagent.rootfs import RootfsFailed
+from hostagent.errors import StepFailed
 
 _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 429, 430, 431, 432
 _CLOEXEC: Final = 1
@@ -27,59 +27,70 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class OverlayRootfs:
-    """Rootfs on overlayfs: ``root``, ``upper`` and ``work`` in the attempt's directory.
+class RootfsFailed(StepFailed):
+    """A root cannot be mounted or unmounted: what failed, and what the kernel says."""
 
+
+class OverlayRootfs:
+    """Root filesystems: ``root``, ``upper`` and ``work`` in a directory of each one's own.
+
+    A root's life: prepare -> used by a container -> release and prepare, any time -> remove.
     *trash* is a directory of the same file system, where writable layers go; its owner empties it.
+    All methods raise RootfsFailed, and are no-ops where things are so already.
     """
 
     def __init__(self, trash: Path) -> None:
         self._trash = trash
 
-    def prepare(self, attempt: Path, chain: Sequence[Path], writable: Path | None = None) -> Path:
-        root = attempt / "root"
+    def prepare(self, disk: Path, chain: Sequence[Path]) -> Path:
+        """Mount a root in *disk*, on an image's *chain*, topmost first; answer where.
+
+        What was written into it earlier is in it again.
+        """
+        root = disk / "root"
         if os.path.ismount(root):
             return root
-        own = writable or attempt
+        upper, work = disk / "upper", disk / "work"
         try:
-            for each in (root, own / "upper", own / "work"):
-                each.mkdir(mode=0o755, exist_ok=True)
+            fresh = not upper.exists()
+            for each in (root, upper, work):
+                each.mkdir(mode=0o755, parents=True, exist_ok=True)
             lowers = list(chain)
             if not lowers:  # an overlay has at least one
-                nothing = attempt / "nothing"
+                nothing = disk / "nothing"
                 nothing.mkdir(mode=0o755, exist_ok=True)
                 lowers = [nothing]
-            if writable is None and chain and not any((own / "upper").iterdir()):
-                _copy_attributes(chain[0], own / "upper")
-            _mount(root, lowers, own / "upper", own / "work")
+            if fresh and chain:
+                _copy_attributes(chain[0], upper)
+            _mount(root, lowers, upper, work)
         except OSError as error:
             raise RootfsFailed(f"{root} cannot be mounted: {error}") from error
         return root
 
-    def remove(self, attempt: Path, *, keep_writable: bool = False) -> None:
+    def release(self, disk: Path) -> None:
+        """Unmount a root; what was written into it stays."""
         try:
-            self._unmount(attempt / "root")
-            kept = {"upper", "work"} if keep_writable else set()
-            for name in {"root", "upper", "work", "nothing"} - kept:
-                with contextlib.suppress(FileNotFoundError):
-                    (attempt / name).rename(self._trash / uuid.uuid4().hex)
+            _unmount(disk / "root")
         except OSError as error:
-            raise RootfsFailed(f"the root of {attempt} cannot be removed: {error}") from error
+            raise RootfsFailed(f"{disk} cannot be unmounted: {error}") from error
 
-    def mounted(self) -> list[Path]:
-        return [
-            point.parent
-            for kind, point in _mounts()
-            if kind == "overlay" and point.name == "root" and (point.parent / "upper").exists()
-        ]
+    def remove(self, disk: Path) -> None:
+        """Unmount a root, and throw away what was written into it."""
+        self.release(disk)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                disk.rename(self._trash / uuid.uuid4().hex)
+        except OSError as error:
+            raise RootfsFailed(f"{disk} cannot be removed: {error}") from error
 
-    def _unmount(self, root: Path) -> None:
-        """Unmount, however often it was mounted; if it is busy, as soon as it no longer is."""
-        while os.path.ismount(root):
-            if _libc.umount2(os.fsencode(root), 0) < 0:
-                if ctypes.get_errno() != errno.EBUSY:
-                    raise _error()
-                _checked(_libc.umount2(os.fsencode(root), _MNT_DETACH))
+
+def _unmount(root: Path) -> None:
+    """Unmount, however often it was mounted; if it is busy, as soon as it no longer is."""
+    while os.path.ismount(root):
+        if _libc.umount2(os.fsencode(root), 0) < 0:
+            if ctypes.get_errno() != errno.EBUSY:
+                raise _error()
+            _checked(_libc.umount2(os.fsencode(root), _MNT_DETACH))
 
 
 def lowers_in_use() -> frozenset[str]:
@@ -100,16 +111,6 @@ def _lowers(options: str) -> Iterator[str]:
             yield from value.split(":")
         elif name == "lowerdir+":
             yield value
-
-
-def _mounts() -> Iterator[tuple[str, Path]]:
-    """Kind and place of each mount."""
-    with _MOUNTS.open(encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            place = line.split(" ")[4]
-            for escape in ("\\040", "\\011", "\\012", "\\134"):
-                place = place.replace(escape, chr(int(escape[1:], 8)))
-            yield line.partition(" - ")[2].split(" ")[0], Path(place)
 
 
 def _copy_attributes(source: Path, target: Path) -> None:

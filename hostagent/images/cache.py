@@ -108,28 +108,26 @@ class Cache:
             here = [each for each in layers if self._find(str(each))]
             return frozenset(here)
 
-    def pinned(self, set_id: str, generation: int, image: Digest) -> PinnedImage | None:
-        """An image that the set's generation has pinned, or None."""
+    def pinned(self, image: Digest) -> PinnedImage | None:
+        """An image that somebody has pinned, or None."""
         with self._transaction() as base:
             row = base.execute(
-                "SELECT config FROM image WHERE digest = ? AND EXISTS (SELECT 1 FROM pin"
-                " WHERE set_id = ? AND generation = ? AND image = digest)",
-                (str(image), set_id, generation),
+                "SELECT config FROM image WHERE digest = ?", (str(image),)
             ).fetchone()
-            if row is None:
-                return None
             rows = base.execute(
-                "SELECT diff_id FROM pin WHERE set_id = ? AND generation = ? AND image = ?"
-                " ORDER BY place",
-                (set_id, generation, str(image)),
+                "SELECT DISTINCT place, diff_id FROM pin WHERE image = ? ORDER BY place",
+                (str(image),),
             ).fetchall()
-        return PinnedImage(image, row[0], tuple(Digest.parse(each) for (each,) in rows))
+            held = base.execute("SELECT 1 FROM pin WHERE image = ?", (str(image),)).fetchone()
+        if row is None or not held:
+            return None
+        return PinnedImage(image, row[0], tuple(Digest.parse(each) for _, each in rows))
 
     def unpin(self, set_id: str, generation: int | None = None) -> None:
-        """Let go of what a set's generation, or all of them, had pinned."""
+        """Let go of what a set's generations up to this one, or all of them, had pinned."""
         with self._transaction() as base:
             base.execute(
-                "DELETE FROM pin WHERE set_id = ? AND generation = coalesce(?, generation)",
+                "DELETE FROM pin WHERE set_id = ? AND generation <= coalesce(?, generation)",
                 (set_id, generation),
             )
 

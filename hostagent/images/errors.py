@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
+from hostagent.errors import StepFailed
 
-class ImageError(Exception):
+
+class ImageError(StepFailed):
     """An image cannot be had; its text is for people."""
 
     reason: ClassVar[str] = "image_failed"

@@ -87,22 +87,19 @@ class Images:
         *,
         set_id: str,
         generation: int,
-        digest: str | None = None,
         progress: Callable[[PullProgress], None] | None = None,
     ) -> Image:
         """Have an image here, pinned for the set's generation; answer where it lies.
 
         The registry is asked in any case, with *credential*: a layer in the cache gives no right.
-        *digest*, of a manifest or an index, goes before the reference's tag. *progress* is told
+        A digest in *reference*, of a manifest or an index, goes before the tag. *progress* is told
         about once a second. The pin stands from the look-up on, also where this raises or is
         cancelled, until *unpin*. Many may ask at once: each layer is fetched once.
 
         Raises ImageError: ReferenceInvalid, ImageUnknown, PullDenied, RegistryUnavailable,
         PullTooSlow, ContentCorrupt, ImageInvalid, LayerRefused, CacheUnusable.
         """
-        where = ImageReference.parse(
-            f"{reference.partition('@')[0]}@{digest}" if digest else reference
-        )
+        where = ImageReference.parse(reference)
         settings = self._settings
         source = Repository(self._wire, settings.registries, settings.patience, where, credential)
         found = await self._puller.find(source, where)
@@ -119,12 +116,12 @@ class Images:
             self._assemble, found.digest, found.config_bytes, tuple(diff_ids)
         )
 
-    async def held(self, digest: Digest, *, set_id: str, generation: int) -> Image | None:
-        """An image that *ensure* had brought for this set's generation, without asking anybody.
+    async def held(self, digest: Digest) -> Image | None:
+        """An image that somebody has pinned, without asking a registry; for starting again.
 
-        For starting a container again; None if it is not pinned, or not all of it is here.
+        None if nobody has, or not all of it is here.
         """
-        pinned = await asyncio.to_thread(self._cache.pinned, set_id, generation, digest)
+        pinned = await asyncio.to_thread(self._cache.pinned, digest)
         if pinned is None:
             return None
         try:
@@ -135,7 +132,7 @@ class Images:
             return None
 
     async def unpin(self, set_id: str, generation: int | None = None) -> None:
-        """Let go of all images of a set's generation, or of the set; no-op if there are none."""
+        """Let go of the images of a set's generations up to this one; None: of all."""
         await asyncio.to_thread(self._cache.unpin, set_id, generation)
 
     async def retain(self, kept: Collection[tuple[str, int]]) -> None:

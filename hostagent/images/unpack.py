@@ -105,7 +105,7 @@ def unpacking(
         "hash_only": hash_only,
     }
     process = subprocess.Popen(
-        [sys.executable, "-I", "-m", "hostagent.unpacker", json.dumps(order)],
+        [sys.executable, "-I", "-m", "unpacker", json.dumps(order)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -82,11 +82,11 @@ async def test_an_agent_that_starts_again_has_what_it_had(server: Server, tmp_pa
     async with opened(tmp_path / "cache") as images:
         first = await ensure(images, reference, set_id="web")
     async with opened(tmp_path / "cache") as images:
-        assert await images.held(first.digest, set_id="web", generation=1) == first
-        assert await images.held(first.digest, set_id="web", generation=2) is None
-        assert await images.held(first.digest, set_id="other", generation=1) is None
-        await images.unpin("web")
-        assert await images.held(first.digest, set_id="web", generation=1) is None
+        assert await images.held(first.digest) == first
+        await images.unpin("web", 0)
+        assert await images.held(first.digest) == first
+        await images.unpin("web", 1)
+        assert await images.held(first.digest) is None
         await ensure(images, reference)
         assert (await images.cache()).fetched_bytes == 0
 
@@ -132,7 +132,7 @@ async def test_what_a_registry_lacks_is_said(server: Server, tmp_path: Path) -> 
         with pytest.raises(ImageUnknown, match="has no manifests 2"):
             await ensure(images, f"{reference[:-1]}2")
         with pytest.raises(ImageUnknown):
-            await ensure(images, reference, digest=f"sha256:{'0' * 64}")
+            await ensure(images, f"{reference}@sha256:{'0' * 64}")
         with pytest.raises(ReferenceInvalid, match="names no registry"):
             await ensure(images, "hulk.test-prod")
         with pytest.raises(RegistryUnavailable, match="cannot be reached"):

@@ -1,6 +1,6 @@
 """Records of a pax extended header: each a length, a key and a value."""
 
-from hostagent.unpacker.refusal import Refused, shown
+from unpacker.refusal import Refused, shown
 
 
 def read_records(content: bytes) -> dict[bytes, bytes]:

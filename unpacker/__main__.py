@@ -1,4 +1,4 @@
-"""``python -m hostagent.unpacker``: an order as JSON in the one argument, a layer on stdin.
+"""``python -m unpacker``: an order as JSON in the one argument, a layer on stdin.
 
 Ends with 0 and one line of JSON on stdout: ``done``, ``refused`` or ``full``.
 """
@@ -9,11 +9,11 @@ import os
 import sys
 from typing import Any
 
-from hostagent.unpacker import sandbox
-from hostagent.unpacker.apply import Applier, Limits
-from hostagent.unpacker.inflate import Blocks
-from hostagent.unpacker.refusal import Refused
-from hostagent.unpacker.tarstream import Tar
+from unpacker import sandbox
+from unpacker.apply import Applier, Limits
+from unpacker.inflate import Blocks
+from unpacker.refusal import Refused
+from unpacker.tarstream import Tar
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 

@@ -5,9 +5,9 @@ import stat
 from dataclasses import dataclass, field
 from typing import Final
 
-from hostagent.unpacker import tarstream
-from hostagent.unpacker.refusal import Refused, shown
-from hostagent.unpacker.tarstream import Entry, Tar
+from unpacker import tarstream
+from unpacker.refusal import Refused, shown
+from unpacker.tarstream import Entry, Tar
 
 WHITEOUT: Final = b".wh."
 OPAQUE: Final = b".wh..wh..opq"

@@ -15,7 +15,7 @@ import zstandard
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
-from hostagent.unpacker.refusal import Refused
+from unpacker.refusal import Refused
 
 BLOCK: Final = 1 << 20
 _AHEAD = 6

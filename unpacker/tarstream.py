@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from hostagent.unpacker.pax import read_records
-from hostagent.unpacker.refusal import Refused, shown
+from unpacker.pax import read_records
+from unpacker.refusal import Refused, shown
 
 RECORD: Final = 512
 _ZEROS = bytes(RECORD)

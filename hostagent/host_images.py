@@ -1,0 +1,98 @@
+"""The port Images, for steps in threads, over a cache that lives in an event loop."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hostagent.images.errors import ImageUnknown, PullCancelled
+from hostagent.images.images import CacheReport, Images
+from hostagent.images.reference import Credential
+from hostagent.images.settings import ImageSettings
+from hostagent.overlay import OverlayRootfs
+from hostagent.ports import ReadyImage
+from registry.oci.digest import Digest
+
+T = TypeVar("T")
+
+
+class HostImages:
+    """Images and root filesystems below one directory; *close* it in the end.
+
+    Any method may raise StepFailed, of which ImageError and RootfsFailed are kinds.
+    """
+
+    def __init__(self, settings: ImageSettings, disks: Path) -> None:
+        """*disks* is where writable layers lie; a file system of its own, if one likes."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="images", daemon=True)
+        self._thread.start()
+        self._opened = Images.open(settings)
+        self.images = self._run(self._opened.__aenter__())
+        self._disks = disks
+        trash = disks / ".trash"
+        trash.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._rootfs = OverlayRootfs(trash)
+        self._pulls: dict[str, set[Future[Any]]] = {}
+
+    def close(self) -> None:
+        """End pulls; what came of them is kept. Roots stay mounted."""
+        self._run(self._opened.__aexit__(None, None, None))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def ensure(
+        self, set_id: str, generation: int, reference: str, secret: str | None
+    ) -> ReadyImage:
+        """Pull an image as far as it is not here, and pin it for a set's generation.
+
+        *secret* is a token for the repository, or ``name:password``.
+        """
+        name, colon, password = (secret or "").partition(":")
+        credential = Credential(name, password) if colon else Credential(token=name)
+        pull = self.images.ensure(reference, credential, set_id=set_id, generation=generation)
+        future = asyncio.run_coroutine_threadsafe(pull, self._loop)
+        pulls = self._pulls.setdefault(set_id, set())
+        pulls.add(future)
+        try:
+            image = future.result()
+        except CancelledError:
+            raise PullCancelled(f"{reference} is no longer wanted") from None
+        finally:
+            pulls.discard(future)
+        return ReadyImage(str(image.digest), dict(image.config))
+
+    def prepare(self, disk: str, digest: str) -> Path:
+        """The root filesystem *disk* on a pinned image, mounted; made where it is not."""
+        image = self._run(self.images.held(Digest.parse(digest)))
+        if image is None:
+            raise ImageUnknown(f"{digest} is not on this host any more; it must be pulled again")
+        return self._rootfs.prepare(self._disks / disk, image.chain)
+
+    def release(self, disk: str) -> None:
+        """Unmount a root filesystem; its bytes stay."""
+        self._rootfs.release(self._disks / disk)
+
+    def remove(self, disk: str) -> None:
+        """Remove a root filesystem and its bytes; nothing where it is not."""
+        self._rootfs.remove(self._disks / disk)
+
+    def unpin(self, set_id: str, generation: int | None) -> None:
+        """Let go of the images of a set's generations up to this one; None: of all.
+
+        With None, pulls for the set end, unless another set waits for the same layers.
+        """
+        if generation is None:
+            for pull in self._pulls.pop(set_id, set()).copy():
+                pull.cancel()
+        self._run(self.images.unpin(set_id, generation))
+
+    def report(self) -> CacheReport:
+        """What lies in the cache, and what it was good for."""
+        return self._run(self.images.cache())
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
