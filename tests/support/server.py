@@ -214,12 +214,17 @@ class Server:
         """End it as an operator would; answer its status."""
         return self.process.stop(seconds)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What other programs need to reach the same stores."""
+        return {**self.settings.environment, **self._service}
+
     def run(self, *words: str, status: int = 0) -> str:
         """Run another command of `berth` on the same configuration; answer what it printed."""
         command = [str(BERTH), *words, "--config", str(self.directory / "berth.toml")]
         done = subprocess.run(
             command,
-            env={**os.environ, **self.settings.environment, **self._service},
+            env={**os.environ, **self.variables},
             capture_output=True,
             text=True,
             timeout=120,
