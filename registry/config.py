@@ -199,6 +199,43 @@ class PushConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaConfig:
+    """[quota]: the most that each project may have, unless an administrator set other limits."""
+
+    source: str = "config"
+    """``config``, or ``keystone``: bytes and repositories are Keystone's unified limits."""
+    bytes: int | None = None
+    """Of a project: all its distinct blobs and manifests, those in its trash too; -1: any."""
+    repositories: int | None = None
+    tags: int | None = None
+    repository_bytes: int | None = None
+    """Of each repository."""
+    repository_tags: int | None = None
+    projects: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Project id -> ``bytes``, ``repositories``, ``tags`` of that project."""
+    cache_seconds: float = 60.0
+    """How long a limit of Keystone's is remembered."""
+
+    def __post_init__(self) -> None:
+        if self.source not in {"config", "keystone"}:
+            raise ValueError('quota.source must be "config" or "keystone"')
+        names = ("bytes", "repositories", "tags", "repository_bytes", "repository_tags")
+        said = {f"quota.{name}": getattr(self, name) for name in names}
+        for project, limits in self.projects.items():
+            for name, limit in limits.items():
+                if name not in {"bytes", "repositories", "tags"}:
+                    raise ValueError(
+                        f"quota.projects.{project}.{name}: say bytes, repositories or tags"
+                    )
+                said[f"quota.projects.{project}.{name}"] = limit
+        for name, limit in said.items():
+            if limit is not None and not -1 <= limit < 2**63:
+                raise ValueError(f"{name} must be 0 or more, or -1 for no limit")
+        if self.cache_seconds < 0:
+            raise ValueError("quota.cache_seconds must not be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All of it."""
 
@@ -212,8 +249,14 @@ class Config:
     ledger: LedgerConfig = LedgerConfig()
     auth: AuthConfig = AuthConfig()
     push: PushConfig = PushConfig()
+    quota: QuotaConfig = QuotaConfig()
 
     def __post_init__(self) -> None:
+        if self.quota.source == "keystone" and self.auth.kind != "keystone":
+            raise ValueError(
+                'quota.source = "keystone" needs auth.kind = "keystone": elsewhere projects are '
+                "not Keystone's"
+            )
         if self.auth.kind == "none":
             if not self.http.loopback:
                 raise ValueError(

@@ -1,10 +1,13 @@
 """Who may ask, as the configuration says: the other module that knows adapters."""
 
+from typing import Any
+
 from registry.auth.htpasswd import HtpasswdIdentity
 from registry.auth.open import OpenIdentity
 from registry.auth.ports import Identity, ProjectNames
 from registry.auth.tokens import Tokens
 from registry.config import Config, ConfigError
+from registry.limits import Allowance, Allowances, FixedAllowances, Limits
 from registry.opening import Neighbours
 from registry.storage.storage import Storage
 from registry.v2api.guard import Guard
@@ -41,6 +44,27 @@ def _neighbours(config: Config, storage: Storage) -> Neighbours | None:
     return Neighbours(CloudViewer(images), storage.openings)
 
 
+def make_allowances(config: Config) -> Allowances:
+    """Limits that are kept elsewhere than in the ledger; raises ConfigError."""
+    said = config.quota
+    usual = Allowance(
+        project=Limits(bytes=said.bytes, repositories=said.repositories, tags=said.tags),
+        repository=Limits(bytes=said.repository_bytes, tags=said.repository_tags),
+    )
+    projects = {name: Limits.read(limits) for name, limits in said.projects.items()}
+    fixed = FixedAllowances(usual, projects)
+    if said.source != "keystone":
+        return fixed
+    from registry.auth.keystone.client import Keystone  # noqa: PLC0415 - as below
+    from registry.auth.keystone.limits import KeystoneAllowances  # noqa: PLC0415
+
+    service = _service(config)
+    keystone = Keystone(service.auth_url, verify=service.verify)
+    return KeystoneAllowances(
+        keystone, service.auth, fixed, region=service.region, seconds=said.cache_seconds
+    )
+
+
 def _identity(config: Config) -> tuple[Identity, ProjectNames | None]:
     auth = config.auth
     if auth.kind == "keystone":
@@ -54,22 +78,28 @@ def _identity(config: Config) -> tuple[Identity, ProjectNames | None]:
 
 def _keystone(config: Config) -> tuple[Identity, ProjectNames]:
     # Half a second that the other kinds save.
-    from keystoneauth1.exceptions import ClientException  # noqa: PLC0415
-    from openstack.exceptions import ConfigException  # noqa: PLC0415
-
     from registry.auth.keystone.client import Keystone  # noqa: PLC0415
     from registry.auth.keystone.identity import KeystoneIdentity  # noqa: PLC0415
     from registry.auth.keystone.projects import KeystoneProjectNames  # noqa: PLC0415
+
+    service = _service(config)
+    keystone = Keystone(service.auth_url, verify=service.verify)
+    domain = config.auth.domain
+    identity = KeystoneIdentity(keystone, domain=domain, domains=config.auth.domains)
+    return identity, KeystoneProjectNames(keystone, service.auth, domain=domain)
+
+
+def _service(config: Config) -> Any:
+    """The service user; raises ConfigError."""
+    from keystoneauth1.exceptions import ClientException  # noqa: PLC0415
+    from openstack.exceptions import ConfigException  # noqa: PLC0415
+
     from registry.auth.keystone.service import as_service  # noqa: PLC0415
 
     try:
-        service = as_service(config.openstack.cloud)
+        return as_service(config.openstack.cloud)
     except (ConfigException, ClientException) as error:
         raise ConfigError(
             "openstack.cloud, clouds.yaml or the OS_ variables do not say how the service user "
             f"signs in: {error}"
         ) from error
-    keystone = Keystone(service.auth_url, verify=service.verify)
-    domain = config.auth.domain
-    identity = KeystoneIdentity(keystone, domain=domain, domains=config.auth.domains)
-    return identity, KeystoneProjectNames(keystone, service.auth, domain=domain)

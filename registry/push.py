@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from registry import receive
 from registry.describe import Describer
+from registry.limits import Leave
+from registry.metering import Meter, end, ending_if_refused
 from registry.oci import manifest as manifests
 from registry.oci.chain import RecordDraft
 from registry.oci.digest import Digest
@@ -12,12 +14,16 @@ from registry.oci.errors import (
     BlobUnknown,
     BlobUploadUnknown,
     DigestInvalid,
+    QuotaExceeded,
     UploadBusy,
 )
 from registry.oci.names import Reference, RepositoryName, Tag
 from registry.receive import Receiver, while_leased
 from registry.storage.records import BlobRecord, ManifestPut, ManifestRecord, Upload
 from registry.storage.storage import Storage
+
+ONE_REQUEST = "-"
+"""Whose a session is that lives within one request; no client knows its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,29 @@ async def put_blob(
     digest: Digest,
     size: int | None,
     body: AsyncIterator[bytes],
+    leave: Leave | None = None,
 ) -> BlobRecord:
-    """A blob in one request (end-4b). Raises DigestInvalid or SizeInvalid; then nothing is kept."""
-    stored = await storage.blobs.put(digest, size, body)
-    return await _finish(storage, repository, None, stored)
+    """A blob in one request (end-4b).
+
+    Raises DigestInvalid, SizeInvalid and QuotaExceeded; then nothing is kept.
+    """
+    asked = leave or Leave()
+    if not await storage.ledger.is_bounded(repository, asked.allowance):
+        stored = await storage.blobs.put(digest, size, body)
+        return await _finish(storage, repository, None, stored, asked)
+    # Only a session can keep room for what is on its way.
+    session = await storage.ledger.begin_upload(repository, ONE_REQUEST, asked)
+    try:
+        session = await storage.ledger.lease_upload(
+            repository, session.id, at=0, seconds=receive.LEASE
+        )
+        meter = Meter(storage, session, asked)
+        await meter.announce(size)
+        stored = await storage.blobs.put(digest, size, meter.metered(body))
+        return await _finish(storage, repository, session, stored, asked)
+    except BaseException:
+        await end(storage, session)
+        raise
 
 
 async def mount_blob(
@@ -48,19 +73,25 @@ async def mount_blob(
     repository: RepositoryName,
     sources: Sequence[RepositoryName],
     digest: Digest,
+    leave: Leave | None = None,
 ) -> BlobRecord | None:
-    """Link to a blob that one of *sources* has (end-11); None where none of them has it."""
+    """Link to a blob that one of *sources* has (end-11); None where none of them has it.
+
+    Raises QuotaExceeded.
+    """
     for source in sources:
         try:
-            return await storage.ledger.link_blob(repository, source, digest)
+            return await storage.ledger.link_blob(repository, source, digest, leave)
         except BlobUnknown:
             continue
     return None
 
 
-async def begin_upload(storage: Storage, repository: RepositoryName, principal: str) -> Upload:
-    """A new session (end-4a)."""
-    return await storage.ledger.begin_upload(repository, principal)
+async def begin_upload(
+    storage: Storage, repository: RepositoryName, principal: str, leave: Leave | None = None
+) -> Upload:
+    """A new session (end-4a); raises QuotaExceeded where there is no room for a byte."""
+    return await storage.ledger.begin_upload(repository, principal, leave)
 
 
 async def find_upload(storage: Storage, repository: RepositoryName, upload: str) -> Upload:
@@ -76,19 +107,24 @@ async def append_chunk(
     repository: RepositoryName,
     upload: str,
     at: int | None,
+    size: int | None,
     body: AsyncIterator[bytes],
+    leave: Leave | None = None,
 ) -> Upload:
     """Append *body* at byte *at* (None: wherever the session ends); the session as it is then.
 
     What arrived before *body* broke off is recorded. Raises RangeInvalid, UploadBusy,
-    BlobUploadUnknown: nothing was appended then.
+    BlobUploadUnknown: nothing was appended then. QuotaExceeded ends the session.
     """
     session = await storage.ledger.lease_upload(repository, upload, at=at, seconds=receive.LEASE)
     receiver = Receiver(storage, session)
-    try:
-        await receiver.receive(body, then_release=True)
-    finally:
-        await receiver.release()
+    async with ending_if_refused(storage, session):
+        try:
+            meter = Meter(storage, session, leave or Leave())
+            await meter.announce(size)
+            await receiver.receive(meter.metered(body), then_release=True)
+        finally:
+            await receiver.release()
     return receiver.session
 
 
@@ -100,11 +136,12 @@ async def finish_upload(
     digest: Digest,
     size: int | None,
     body: AsyncIterator[bytes],
+    leave: Leave | None = None,
 ) -> BlobRecord:
     """Append *body*, then make the session a blob (end-6); *size* is the body's length if known.
 
     A repeat for a finished session answers the same blob. Raises DigestInvalid where the content
-    is another: the session stays, with what was appended.
+    is another: the session stays, with what was appended. QuotaExceeded ends the session.
     """
     session = await storage.ledger.find_upload(repository, upload)
     if session.finished is not None:
@@ -112,21 +149,34 @@ async def finish_upload(
             raise BlobUploadUnknown("the upload was finished with another digest")
         return (await storage.ledger.find_blob(repository, digest)).blob
     session = await storage.ledger.lease_upload(repository, upload, at=at, seconds=receive.LEASE)
-    if session.offset == 0 and size:
-        try:
-            stored = await while_leased(storage, session, storage.blobs.put(digest, size, body))
-            return await _finish(storage, repository, session, stored)
-        except BaseException:
-            await storage.ledger.release_upload(session)
-            raise
+    async with ending_if_refused(storage, session):
+        return await _complete(storage, session, digest, size, body, leave or Leave())
+
+
+async def _complete(
+    storage: Storage,
+    session: Upload,
+    digest: Digest,
+    size: int | None,
+    body: AsyncIterator[bytes],
+    leave: Leave,
+) -> BlobRecord:
+    """The rest of ``finish_upload``, for a leased session; the lease ends with it."""
+    meter = Meter(storage, session, leave)
+    metered = meter.metered(body)
     receiver = Receiver(storage, session)
     try:
-        await receiver.receive(body, then_release=False)
+        await meter.announce(size)
+        if session.offset == 0 and size:
+            put = storage.blobs.put(digest, size, metered)
+            stored = await while_leased(storage, session, put)
+            return await _finish(storage, session.repository, session, stored, leave)
+        await receiver.receive(metered, then_release=False)
         session = receiver.session
         await while_leased(storage, session, receiver.verify(digest))
         commit = storage.blobs.commit(session.id, session.segments, digest)
         stored = await while_leased(storage, session, commit)
-        return await _finish(storage, repository, session, stored)
+        return await _finish(storage, session.repository, session, stored, leave)
     except BaseException:
         await storage.ledger.release_upload(receiver.session)
         raise
@@ -139,12 +189,17 @@ async def cancel_upload(storage: Storage, repository: RepositoryName, upload: st
 
 
 async def _finish(
-    storage: Storage, repository: RepositoryName, session: Upload | None, stored: BlobRecord
+    storage: Storage,
+    repository: RepositoryName,
+    session: Upload | None,
+    stored: BlobRecord,
+    leave: Leave,
 ) -> BlobRecord:
     try:
-        holding = await storage.ledger.finish_upload(repository, session, stored)
-    except UploadBusy:
-        # Another writer took the session over: its object is the one that will count.
+        holding = await storage.ledger.finish_upload(repository, session, stored, leave)
+    except (UploadBusy, QuotaExceeded):
+        # Another writer took the session over, whose object is the one that will count; or there
+        # is no room for it.
         await storage.blobs.delete(stored.object)
         raise
     if holding.object != stored.object:
@@ -165,10 +220,12 @@ async def put_manifest(
     tags: Sequence[Tag],
     media_type: str | None,
     content: bytes,
+    leave: Leave | None = None,
 ) -> ManifestRecord:
     """A manifest under a tag, or under its digest and *tags* (end-7).
 
-    Raises DigestInvalid, ManifestInvalid, ManifestBlobUnknown; nothing changes then.
+    Raises DigestInvalid, ManifestInvalid, ManifestBlobUnknown and QuotaExceeded; nothing changes
+    then.
     """
     if isinstance(reference, Tag):
         digest = Digest.of(content)
@@ -200,5 +257,5 @@ async def put_manifest(
         drafts=drafts,
         sparse=not rules.require_references,
     )
-    await storage.flusher.flush(await storage.ledger.put_manifest(put))
+    await storage.flusher.flush(await storage.ledger.put_manifest(put, leave))
     return record

@@ -72,6 +72,7 @@ async def prepare(config: Config) -> None:
     """Make the stores ready before any worker starts; raises StorageUnavailable."""
     async with stores.opened(config) as storage:
         people.make_guard(config, storage)  # says what is wrong with it
+        await people.make_allowances(config).close()
         await agreement.settle(storage)
         if storage.disagreement is not None:
             sys.stderr.write(f"berth: nothing is changed or denied: {storage.disagreement}\n")
@@ -123,6 +124,7 @@ def application() -> Application:
     opened = stores.Stores(config)
     storage = opened.storage
     guard = people.make_guard(config, storage)
+    storage.allowances = people.make_allowances(config)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -136,6 +138,7 @@ def application() -> Application:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)
         await guard.close()
+        await storage.allowances.close()
         await opened.close()
 
     settings = Settings(

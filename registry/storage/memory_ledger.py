@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
 from registry.oci.errors import (
     BlobUnknown,
@@ -19,7 +20,6 @@ from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.changes import Change, RecordState, from_line, to_line
 from registry.storage.memory_names import Names
 from registry.storage.memory_uploads import Sessions
-from registry.storage.quota import Leave
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -129,6 +129,10 @@ class MemoryLedger:
         self._names.repositories.add(repository)
         self._sessions.begin(upload)
         return upload
+
+    async def is_bounded(self, repository: RepositoryName, allowance: Allowance) -> bool:
+        del repository, allowance
+        return False
 
     async def find_upload(self, repository: RepositoryName, upload: str) -> Upload:
         return self._sessions.find(repository, upload)

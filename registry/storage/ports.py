@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
 from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.folding import Folded
-from registry.storage.quota import Leave
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -210,6 +210,10 @@ class Ledger(Protocol):
 
         Raises QuotaExceeded where nothing at all could be pushed with *leave*.
         """
+        ...
+
+    async def is_bounded(self, repository: RepositoryName, allowance: Allowance) -> bool:
+        """Whether any limit holds for what is pushed there: the ledger's own, or *allowance*'s."""
         ...
 
     async def find_upload(self, repository: RepositoryName, upload: str) -> Upload:

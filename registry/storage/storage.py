@@ -4,6 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from registry.limits import UNBOUNDED, Allowances, FixedAllowances
 from registry.oci.digest import Digest, Hasher
 from registry.oci.image import ImageConfig
 from registry.storage.ports import BlobStore, Journal, Ledger
@@ -91,5 +92,7 @@ class Storage:
     """Seconds after which a look at a blob promises it anew: a quarter of the collector's grace."""
     openings: Openings | None = None
     """What records open to those of other projects; None: nothing."""
+    allowances: Allowances = field(default_factory=lambda: FixedAllowances(UNBOUNDED, {}))
+    """Limits that are kept elsewhere than in the ledger."""
     disagreement: str | None = None
     """Why ledger and store do not fit together; while it is set nothing is changed or denied."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 
 from registry.auth.ports import WHOLE, Opening, Principal
+from registry.limits import Leave
 from registry.oci.digest import Digest
 from registry.oci.errors import (
     BlobUploadInvalid,
@@ -58,6 +59,10 @@ class Call:
         if not (text.isascii() and text.isdecimal() and len(text) < 20):
             raise SizeInvalid("Content-Length must be a decimal number of bytes")
         return int(text)
+
+    async def leave(self) -> Leave:
+        """What is pushed asks with this for room; raises StorageUnavailable."""
+        return Leave(await self.storage.allowances.find(self.repository.project))
 
     def digest(self) -> Digest:
         """The query's ``digest``; raises DigestInvalid if it is missing, misspelt or ambiguous."""

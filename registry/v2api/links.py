@@ -6,6 +6,11 @@ from urllib.parse import quote, urlencode
 from registry.oci.digest import Digest
 
 
+def warning(text: str) -> dict[str, str]:
+    """The header by which a client is warned (distribution-spec, "Warnings"), if of anything."""
+    return {"Warning": f'299 - "{text}"'} if text else {}
+
+
 def blob(name: str, digest: Digest) -> str:
     """Where a blob is pulled from."""
     return f"/v2/{name}/blobs/{digest}"

@@ -42,10 +42,12 @@ async def put_manifest(call: Call) -> Response:
     media_type = call.request.headers.get("content-type", "").partition(";")[0].strip() or None
     content = await _content(call)
     rules: PushRules = call.request.app.state.push_rules
+    leave = await call.leave()
     manifest = await push.put_manifest(
-        call.storage, rules, call.repository, reference, tags, media_type, content
+        call.storage, rules, call.repository, reference, tags, media_type, content, leave
     )
     headers = {
+        **links.warning(leave.warning),
         "Location": links.manifest(call.name, manifest.digest),
         "Docker-Content-Digest": str(manifest.digest),
     }

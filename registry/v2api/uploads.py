@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from registry import pull, push
 from registry.auth.ports import Action
+from registry.limits import Leave
 from registry.oci.digest import Digest, new_hasher
 from registry.oci.errors import RangeInvalid, Unauthorized
 from registry.oci.names import RepositoryName
@@ -20,17 +21,18 @@ SOURCES = 100
 async def post_upload(call: Call) -> Response:
     """POST …/blobs/uploads/: a session, a whole blob (?digest=), or a mount (?mount=)."""
     query = call.request.query_params
+    leave = await call.leave()
     if "mount" in query:
-        mounted = await _mount(call, Digest.parse(query["mount"]), query.get("from"))
+        mounted = await _mount(call, Digest.parse(query["mount"]), query.get("from"), leave)
         if mounted is not None:
-            return _created(call, mounted.digest)
+            return _created(call, mounted.digest, leave)
     elif "digest" in query:
         digest = call.digest()
-        await push.put_blob(call.storage, call.repository, digest, call.length, call.body())
-        return _created(call, digest)
+        await push.put_blob(call.storage, call.repository, digest, call.length, call.body(), leave)
+        return _created(call, digest, leave)
     if "digest-algorithm" in query:
         new_hasher(query["digest-algorithm"])
-    upload = await push.begin_upload(call.storage, call.repository, call.principal.subject)
+    upload = await push.begin_upload(call.storage, call.repository, call.principal.subject, leave)
     return _status(call, upload, HTTPStatus.ACCEPTED)
 
 
@@ -43,11 +45,14 @@ async def patch_upload(call: Call) -> Response:
     """PATCH …/blobs/uploads/<id>: a chunk, or a stream of unknown length."""
     session = await _find(call)
     at = ranges.parse_content_range(call.request.headers.get("content-range"), call.length)
+    leave = await call.leave()
     try:
-        upload = await push.append_chunk(call.storage, call.repository, session.id, at, call.body())
+        upload = await push.append_chunk(
+            call.storage, call.repository, session.id, at, call.length, call.body(), leave
+        )
     except RangeInvalid as error:
         raise await _with_offset(call) from error
-    return _status(call, upload, HTTPStatus.ACCEPTED)
+    return _status(call, upload, HTTPStatus.ACCEPTED, leave)
 
 
 async def put_upload(call: Call) -> Response:
@@ -55,13 +60,21 @@ async def put_upload(call: Call) -> Response:
     digest = call.digest()
     at = ranges.parse_content_range(call.request.headers.get("content-range"), call.length)
     await _find(call, finished=True)
+    leave = await call.leave()
     try:
         await push.finish_upload(
-            call.storage, call.repository, call.reference, at, digest, call.length, call.body()
+            call.storage,
+            call.repository,
+            call.reference,
+            at,
+            digest,
+            call.length,
+            call.body(),
+            leave,
         )
     except RangeInvalid as error:
         raise await _with_offset(call) from error
-    return _created(call, digest)
+    return _created(call, digest, leave)
 
 
 async def delete_upload(call: Call) -> Response:
@@ -82,7 +95,7 @@ async def _find(call: Call, *, finished: bool = False) -> Upload:
     return upload
 
 
-async def _mount(call: Call, digest: Digest, source: str | None) -> BlobRecord | None:
+async def _mount(call: Call, digest: Digest, source: str | None, leave: Leave) -> BlobRecord | None:
     """Link from *source*, or from any repository where the caller has a role (anonymous mount)."""
     if source is None:
         candidates = await call.storage.ledger.list_links(digest, limit=SOURCES)
@@ -91,7 +104,7 @@ async def _mount(call: Call, digest: Digest, source: str | None) -> BlobRecord |
         ]
     else:
         readable = await _open_source(call, digest, source)
-    return await push.mount_blob(call.storage, call.repository, readable, digest)
+    return await push.mount_blob(call.storage, call.repository, readable, digest, leave)
 
 
 async def _open_source(call: Call, digest: Digest, source: str) -> list[RepositoryName]:
@@ -121,8 +134,9 @@ def _location(call: Call, upload: Upload) -> str:
     return links.upload(call.name, upload.id, state)
 
 
-def _status(call: Call, upload: Upload, status: HTTPStatus) -> Response:
+def _status(call: Call, upload: Upload, status: HTTPStatus, leave: Leave | None = None) -> Response:
     headers = {
+        **links.warning(leave.warning if leave else ""),
         "Location": _location(call, upload),
         "Range": links.received(upload.offset),
         "Docker-Upload-UUID": upload.id,
@@ -132,6 +146,10 @@ def _status(call: Call, upload: Upload, status: HTTPStatus) -> Response:
     return Response(None, status, headers)
 
 
-def _created(call: Call, digest: Digest) -> Response:
-    headers = {"Location": links.blob(call.name, digest), "Docker-Content-Digest": str(digest)}
+def _created(call: Call, digest: Digest, leave: Leave) -> Response:
+    headers = {
+        "Location": links.blob(call.name, digest),
+        "Docker-Content-Digest": str(digest),
+        **links.warning(leave.warning),
+    }
     return Response(None, HTTPStatus.CREATED, headers)

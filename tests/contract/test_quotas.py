@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from registry.limits import UNLIMITED, Allowance, Leave, Limits
 from registry.oci.digest import Digest
 from registry.oci.errors import QuotaExceeded, RegistryError, UploadBusy
 from registry.oci.names import RepositoryName, Tag
@@ -17,7 +18,7 @@ from registry.storage.changes import from_line
 from registry.storage.folding import Fold
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.quota import UNLIMITED, Allowance, Leave, Limits, Usage
+from registry.storage.quota import Usage
 from registry.storage.records import BlobRecord, Segment
 from support.ledgers import HATS, MORE_SHOES, SHOES, Clock, blob, manifest, own_schema, put, store
 

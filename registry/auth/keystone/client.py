@@ -167,6 +167,15 @@ class Keystone:
         ids = [each["id"] for each in found["projects"] if each["name"] == project]
         return ids[0] if len(ids) == 1 else None
 
+    async def list_limits(self, token: str, project: str) -> list[dict[str, Any]]:
+        """Unified limits of *project* (an id), those that hold by default among them, last.
+
+        Raises Denied, and Unauthorized.
+        """
+        own = await self._get(token, "/limits", {"project_id": project})
+        usual = await self._get(token, "/registered_limits")
+        return [*own["limits"], *usual["registered_limits"]]
+
     async def issue_token(self, auth: BaseAuthPlugin, *, anew: bool = False) -> str:
         """A token of whoever *auth* signs in, not the last one if *anew*. Raises Unauthorized."""
 

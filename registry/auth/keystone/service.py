@@ -17,6 +17,8 @@ class Service:
     auth_url: str
     verify: bool | str
     """TLS certificates: whether, or by which file."""
+    region: str | None
+    """The name of the region that is meant, if any is."""
 
 
 def as_service(cloud: str | None = None) -> Service:
@@ -33,4 +35,4 @@ def as_service(cloud: str | None = None) -> Service:
     if auth is None or not url:
         raise ConfigException("the service user must sign in: auth_url and credentials are needed")
     verify, _ = region.get_requests_verify_args()
-    return Service(auth, url, verify is None or verify)
+    return Service(auth, url, verify is None or verify, region.get_region_name("identity"))

@@ -141,6 +141,10 @@ class Place:
     """Its project's."""
 
 
+NOWHERE = -1
+"""In place of a row's id, for what is of a whole project, or not there yet."""
+
+
 def ensure_place(connection: Connection, name: RepositoryName) -> Place:
     """The repository's row, made if there is none."""
     found = find_place(connection, name)

@@ -6,10 +6,11 @@ from typing import Self
 
 from sqlalchemy import Connection, delete, select, update
 
+from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
 from registry.oci.names import Reference, RepositoryName, Tag
-from registry.storage.ledger import marks, migrate, reads, records, uploads, writes
+from registry.storage.ledger import marks, migrate, reads, records, room, uploads, writes
 from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.outbox import SqlOutbox
 from registry.storage.ledger.prepared import upsert
@@ -17,7 +18,6 @@ from registry.storage.ledger.quotas import SqlQuotas
 from registry.storage.ledger.schema import revoked, signing_key, store
 from registry.storage.ledger.sightings import SqlSightings
 from registry.storage.ledger.undelete import SqlTrash
-from registry.storage.quota import Leave
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -132,6 +132,11 @@ class SqlLedger:
         return await self._database.write(
             lambda c: uploads.begin(c, self._now(c), repository, principal, self._new_id(), asked),
             durable=False,
+        )
+
+    async def is_bounded(self, repository: RepositoryName, allowance: Allowance) -> bool:
+        return await self._database.read(
+            lambda c: room.find_bounds(c, repository, allowance) is not None
         )
 
     async def find_upload(self, repository: RepositoryName, upload: str) -> Upload:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Table, text
 
+from registry.limits import Limits
 from registry.oci.names import RepositoryName
 from registry.storage.changes import Change
 from registry.storage.ledger import room, usage, writes
-from registry.storage.ledger.apply import Place, find_place
+from registry.storage.ledger.apply import NOWHERE, Place, find_place
 from registry.storage.ledger.database import Database
-from registry.storage.ledger.schema import blob, link, manifest, project, trash, upload
-from registry.storage.quota import Allowance, Difference, Limits, Standing
+from registry.storage.ledger.schema import blob, link, manifest, trash, upload
+from registry.storage.quota import Difference, Standing
 from registry.storage.records import Position
 
 _COUNTED: tuple[Table, ...] = (blob, link, manifest, trash, upload)
@@ -25,19 +26,15 @@ class SqlQuotas:
 
     async def standing(self, name: RepositoryName) -> Standing:
         def work(connection: Connection) -> Standing:
-            place = _find(connection, name)
-            here = place.id if name.path and place is not None else None
-            said = None if place is None else place.limits if name.path else place.whole
-            return Standing(usage=usage.find(connection, name, here), limits=room.read(said))
+            if not name.path:
+                whole = room.find_limits(connection, name.project)
+                used = usage.find(connection, name, NOWHERE)
+                return Standing(usage=used, limits=room.read(whole))
+            place = find_place(connection, name) or Place(NOWHERE, None, None)
+            used = usage.find(connection, name, place.id)
+            return Standing(usage=used, limits=room.read(place.limits))
 
         return await self._database.read_aside(work)
-
-    async def is_bounded(self, name: RepositoryName, allowance: Allowance) -> bool:
-        def work(connection: Connection) -> bool:
-            place = _find(connection, name)
-            return place is not None and room.bounds(name, place, allowance) is not None
-
-        return await self._database.read(work)
 
     async def list_projects(self) -> list[str]:
         return await self._database.read_aside(usage.list_projects)
@@ -62,13 +59,3 @@ class SqlQuotas:
             return found
 
         return await self._database.write(work)
-
-
-def _find(connection: Connection, name: RepositoryName) -> Place | None:
-    """The place of a repository that may not be there, or of a project."""
-    if name.path:
-        found = find_place(connection, name)
-        if found is not None:
-            return found
-    query = select(project.c.limits).where(project.c.id == name.project)
-    return Place(-1, None, connection.execute(query).scalar())

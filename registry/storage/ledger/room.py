@@ -7,13 +7,22 @@ from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, bindparam, exists, func, select, update
 
+from registry.limits import NO_LIMITS, UNBOUNDED, Allowance, Leave, Limits
 from registry.oci.errors import QuotaExceeded
 from registry.oci.names import RepositoryName
-from registry.storage.ledger.apply import Place
+from registry.storage.ledger.apply import NOWHERE, Place, find_place
 from registry.storage.ledger.prepared import Prepared, PreparedList
-from registry.storage.ledger.schema import holding, link, manifest, repository, tag, upload, usage
+from registry.storage.ledger.schema import (
+    holding,
+    link,
+    manifest,
+    project,
+    repository,
+    tag,
+    upload,
+    usage,
+)
 from registry.storage.ledger.usage import IN_USE
-from registry.storage.quota import NO_LIMITS, UNBOUNDED, Allowance, Leave, Limits
 from registry.storage.sizes import human
 
 WARN_AT: Final = 0.9
@@ -27,6 +36,7 @@ ADVICE: Final = (
 _PROJECT: BindParameter[Any] = bindparam("project")
 _HERE: BindParameter[Any] = bindparam("here")
 _DIGEST: BindParameter[Any] = bindparam("held")
+_LIMITS = Prepared(lambda _: select(project.c.limits).where(project.c.id == _PROJECT))
 _FULLNESS = Prepared(
     lambda _: (
         select(
@@ -104,10 +114,26 @@ def bounds(name: RepositoryName, place: Place, allowance: Allowance) -> Bounds |
     """The limits at *place*; None where there are none at all."""
     if place.limits is None and place.whole is None and allowance is UNBOUNDED:
         return None
-    whole = read(place.whole).over(allowance.project)
+    whole = allowance.firm.over(read(place.whole)).over(allowance.project)
     own = read(place.limits).over(allowance.repository)
     held = [value for each in (whole, own) for value in each.spelt().values() if value >= 0]
     return Bounds(name, place.id, whole, own) if held else None
+
+
+def find_bounds(
+    connection: Connection, name: RepositoryName, allowance: Allowance
+) -> Bounds | None:
+    """The same for a repository that may not be there yet."""
+    place = find_place(connection, name)
+    if place is None:
+        place = Place(NOWHERE, None, find_limits(connection, name.project))
+    return bounds(name, place, allowance)
+
+
+def find_limits(connection: Connection, owner: str) -> str | None:
+    """A project's own limits, as they stand in its row."""
+    limits: str | None = _LIMITS(connection, project=owner).scalar()
+    return limits
 
 
 def read(text: str | None) -> Limits:

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
+from registry.limits import Leave
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknown, BlobUploadUnknown, RangeInvalid, UploadBusy
 from registry.oci.names import RepositoryName
@@ -34,7 +35,6 @@ from registry.storage.ledger.schema import (
     upload,
 )
 from registry.storage.ledger.writes import lock_project, write_line
-from registry.storage.quota import Leave
 from registry.storage.records import BlobRecord, Segment, Upload
 
 REMEMBERED: Final = 3600.0
@@ -293,6 +293,7 @@ def reserve(
     )
     if kept.rowcount == 0:
         raise UploadBusy("another request has taken this upload over")
+    room.warn(connection, held, leave)
     return total
 
 

@@ -46,7 +46,7 @@ IN_USE = (
 """A repository that holds anything."""
 
 
-def find(connection: Connection, name: RepositoryName, here: int | None) -> Usage:
+def find(connection: Connection, name: RepositoryName, here: int) -> Usage:
     """What a repository has, whose row is *here*; or a project, where *name* has no path."""
     whole = not name.path
     mine = repository.c.project_id == name.project if whole else repository.c.id == here
@@ -55,7 +55,7 @@ def find(connection: Connection, name: RepositoryName, here: int | None) -> Usag
         func.coalesce(func.sum(counters.c.reserved), 0),
     ).where(
         counters.c.project_id == name.project,
-        counters.c.repository_id == (0 if whole else -1 if here is None else here),
+        counters.c.repository_id == (0 if whole else here),
     )
     row = connection.execute(counted).one()
     in_use = select(func.count()).select_from(repository).where(mine, IN_USE)

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
+from registry.limits import UNBOUNDED, Leave
 from registry.oci.digest import Digest
 from registry.oci.errors import (
     BlobUnknown,
@@ -30,6 +31,7 @@ from registry.oci.names import RepositoryName, Tag
 from registry.storage.changes import Change, RecordState, from_line, to_line
 from registry.storage.ledger import marks, records, room
 from registry.storage.ledger.apply import (
+    NOWHERE,
     apply,
     ensure_place,
     ensure_repository,
@@ -56,7 +58,6 @@ from registry.storage.ledger.schema import (
     repository,
     tag,
 )
-from registry.storage.quota import UNBOUNDED, Leave
 from registry.storage.records import (
     BlobRecord,
     JournalLine,
@@ -67,9 +68,6 @@ from registry.storage.records import (
 
 LINES = 1000
 """Pending lines in one answer."""
-
-NOWHERE = -1
-"""In place of a repository's row, for what is of a whole project."""
 
 NewId = Callable[[], str]
 
