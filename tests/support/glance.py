@@ -30,8 +30,9 @@ async def images_of(
 class Looker:
     """Somebody at Glance, with his own token."""
 
-    def __init__(self, cloud: OpenStack, user: str = "registry") -> None:
-        headers = {"X-Auth-Token": cloud.token(user)}
+    def __init__(self, cloud: OpenStack, user: str = "registry", token: str = "") -> None:
+        """One of the cloud's users, or whoever *token* is of."""
+        headers = {"X-Auth-Token": token or cloud.token(user)}
         self._http = httpx.Client(base_url=f"{cloud.image_url}/v2", headers=headers, timeout=60)
 
     def close(self) -> None:
@@ -72,3 +73,7 @@ class Looker:
     def share(self, image: str, project: str) -> httpx.Response:
         """Try to add a member."""
         return self._http.post(f"/images/{image}/members", json={"member": project})
+
+    def unshare(self, image: str, project: str) -> httpx.Response:
+        """Try to remove a member."""
+        return self._http.delete(f"/images/{image}/members/{project}")

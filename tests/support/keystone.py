@@ -13,18 +13,24 @@ from keystoneauth1.identity import v3
 from registry.auth.keystone.client import Keystone
 from registry.auth.keystone.identity import KeystoneIdentity
 from registry.auth.keystone.projects import KeystoneProjectNames
+from registry.opening import Neighbours
 from registry.storage.flusher import Flusher
+from registry.storage.glance import GlanceCallerImages
+from registry.storage.glance.client import GlanceClient
+from registry.storage.ledger import SqlLedger
 from registry.storage.memory import MemoryBlobStore, MemoryJournal
 from registry.storage.memory_ledger import MemoryLedger
 from registry.storage.storage import Storage
 from registry.v2api import token
 from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard
+from registry.viewing.cloud import CloudViewer
 from support.asking import APP
 from support.directory import WORD, Person, Place
 from support.openstack import DOMAIN, OpenStack
 from support.pushing import push_image
 from support.signing import ISSUER, SERVICE, URL, basic, bearer, start_tokens
+from support.swift import service_session
 
 ALL = ["delete", "pull", "push"]
 TOKEN_SECONDS = 300
@@ -119,11 +125,25 @@ def access_of(answer: httpx.Response) -> dict[str, list[str]]:
 
 @contextlib.asynccontextmanager
 async def open_cloud_registry(
-    openstack: OpenStack, *, domains: dict[str, str] | None = None
+    openstack: OpenStack,
+    *,
+    domains: dict[str, str] | None = None,
+    shared: SqlLedger | None = None,
+    glance: str | None = None,
 ) -> AsyncIterator[CloudRegistry]:
-    ledger, journal = MemoryLedger(), MemoryJournal()
+    """Over a memory of its own, or the ledger *shared*, whose records Glance shows to others.
+
+    *glance* is where it is reached if not where it is.
+    """
+    ledger, journal = shared or MemoryLedger(), MemoryJournal()
     storage = Storage(MemoryBlobStore(), journal, ledger, Flusher(ledger, journal))
     clock = Later()
+    neighbours = None
+    if shared is not None:
+        storage.openings = shared.sightings
+        asked = GlanceClient(service_session(openstack), endpoint=glance, timeout=10)
+        viewer = CloudViewer(GlanceCallerImages(asked), clock=clock.monotonic)
+        neighbours = Neighbours(viewer, shared.sightings)
     keystone = Keystone(openstack.identity_url)
     identity = KeystoneIdentity(
         keystone, domain=DOMAIN, domains=domains or {}, clock=clock.monotonic
@@ -138,10 +158,10 @@ async def open_cloud_registry(
     projects = KeystoneProjectNames(keystone, service, domain=DOMAIN, clock=clock.monotonic)
     keys = MemoryLedger(clock=clock.time)
     tokens = await start_tokens(keys, clock.time, issuer=ISSUER, service=SERVICE)
-    guard = Guard(identity, tokens, service=SERVICE, projects=projects)
+    guard = Guard(identity, tokens, service=SERVICE, projects=projects, neighbours=neighbours)
     app = Application(storage, guard, Settings(body_timeout=2), token.routes)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
         yield CloudRegistry(client, app, identity, projects, keys, clock)
     await storage.flusher.close()
-    await identity.close()
+    await guard.close()
