@@ -87,7 +87,7 @@ class Conmon:
             *("-r", str(self.runtime), "--runtime-arg", "--root"),
             *("--runtime-arg", str(self.runtime_root), "-b", str(bundle)),
             *("-p", str(bundle / "pid"), "-P", str(bundle / "conmon.pid")),
-            *("--exit-dir", str(self.exits), "-l", f"k8s-file:{bundle / 'log'}"),
+            *("--exit-dir", str(self.exits), "-l", f"k8s-file:{launch.log}"),
             *("--log-size-max", str(launch.log_bytes), "--full-attach"),
             *("--socket-dir-path", str(self.sockets)),
         ]

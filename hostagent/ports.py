@@ -21,7 +21,9 @@ class Launch:
     attempt: str
     """Its id at the runtime."""
     bundle: Path
-    """A directory with config.json, which the container's log, pid and exit code go to, too."""
+    """A directory with config.json, which its pid goes to, too."""
+    log: Path
+    """The file that its output is appended to."""
     log_bytes: int
 
 

@@ -50,7 +50,7 @@ class Bench:
         bundle = self.bundles / attempt
         bundle.mkdir(parents=True)
         (bundle / "config.json").write_text(json.dumps(self.config(attempt, *words, mem=mem)))
-        return Launch(set="s1", attempt=attempt, bundle=bundle, log_bytes=MIB)
+        return Launch(set="s1", attempt=attempt, bundle=bundle, log=bundle / "log", log_bytes=MIB)
 
     def create(self, attempt: str, *words: str, mem: int = 32 * MIB) -> Made:
         return self.runtime.create(self.launch(attempt, *words, mem=mem))
@@ -188,7 +188,9 @@ from hostagent.ports import Launch
 program, conmon, root, run, exits, bundle, attempt, deadly = sys.argv[1:]
 points.listen(lambda point: os.kill(os.getpid(), 9) if point == deadly else None)
 runtime = OciRuntime(program, conmon, Cgroups(root), Path(run), Path(exits))
-runtime.create(Launch(set="s1", attempt=attempt, bundle=Path(bundle), log_bytes=1000000))
+bundle = Path(bundle)
+launch = Launch(set="s1", attempt=attempt, bundle=bundle, log=bundle / "log", log_bytes=1000000)
+runtime.create(launch)
 """
 
 

@@ -1,0 +1,174 @@
+"""After a start: what runs is taken over, what a reboot has ended is written down as ended.
+
+Rows stand before acts, so what there is has a row. Where the store was lost, rows are made again
+out of the label files; nothing is removed here, only taken over.
+"""
+
+import json
+import logging
+import shutil
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from hostagent.host import Host, moment
+from hostagent.process import Known
+from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow
+from setspec.desired import DesiredSet, Level
+from setspec.shape import load
+
+_BOOT: Final = "boot"
+_AWAY: Final = "the host was rebooted: nothing starts before the shim has been heard"
+_THAWED: Final = "the host was rebooted while the set was suspended"
+_RUNNING: Final = (AttemptState.CREATED, AttemptState.STARTED)
+
+log = logging.getLogger("hostagent")
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What was found at a start."""
+
+    attempts: int
+    rebooted: bool
+    rebuilt: int
+    """Sets whose rows were made again out of labels."""
+    unknown: tuple[str, ...]
+    """Attempts' groups that nobody knows; they are left alone."""
+
+
+def adopt(host: Host, unknown_groups: list[tuple[str, str]], *, autostart: bool) -> Adopted:
+    """Take over what is there; *unknown_groups* are all groups of attempts that were found."""
+    former = host.store.meta(_BOOT)
+    rebooted = former is not None and former != host.boot
+    if rebooted:
+        _note_reboot(host, autostart=autostart)
+    host.store.put_meta(_BOOT, host.boot)
+    rebuilt = sum(_rebuild(host, path) for path in sorted(host.layout.sets.glob("*/label.json")))
+    attempts = host.store.rows(Attempt)
+    for attempt in attempts:
+        if attempt.state in _RUNNING:
+            host.watch.track(attempt.set, attempt.id, attempt.init, attempt.monitor)
+    known = {attempt.id for attempt in attempts}
+    unknown = tuple(name for _, name in unknown_groups if name not in known)
+    if unknown:
+        log.warning("groups of attempts that nobody knows, left alone: %s", ", ".join(unknown))
+    return Adopted(len(attempts), rebooted, rebuilt, unknown)
+
+
+def _note_reboot(host: Host, *, autostart: bool) -> None:
+    """Nothing of before runs any more; what only lasts as long as a boot is forgotten."""
+    for name in ("runtime", "sets", "sockets"):
+        for path in (host.layout.run / name).glob("*"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+    with host.store.transaction():
+        for attempt in host.store.rows(Attempt):
+            if attempt.state in {*_RUNNING, AttemptState.INTENDED}:
+                host.store.put(_ended(host, attempt))
+        for row in host.store.rows(SetRow):
+            held = row.held
+            if row.level == Level.SUSPENDED:
+                held = _THAWED
+            elif not autostart:
+                held = held or _AWAY
+            host.store.put(replace(row, network=None, volumes=None, held=held))
+
+
+def _ended(host: Host, attempt: Attempt) -> Attempt:
+    """A code that was written down before the reboot is known still."""
+    code = host.runtime.exit_code(attempt.id)
+    return replace(
+        attempt,
+        state=AttemptState.ENDED,
+        ended_at=0.0,
+        stopping_at=attempt.stopping_at or 0.0,
+        ended=moment(),
+        exit_code=code,
+        exit_known=code is not None,
+    )
+
+
+def _rebuild(host: Host, path: Path) -> int:
+    """Make the rows of one set again out of its labels, as far as they are missing."""
+    text = _read(path)
+    if text is None:
+        return 0
+    desired = load(DesiredSet, text["set"])
+    is_new = not host.store.rows(SetRow, set=desired.set)
+    with host.store.transaction():
+        if is_new:
+            host.store.put(
+                SetRow(
+                    set=desired.set,
+                    generation=desired.generation,
+                    level=desired.level,
+                    document=json.dumps(text["set"]),
+                )
+            )
+        found: dict[str, list[Attempt]] = defaultdict(list)
+        for label in sorted(path.parent.glob("containers/*/*/label.json")):
+            attempt = _attempt(host, label)
+            if attempt is not None and not host.store.rows(Attempt, id=attempt.id):
+                found[attempt.container].append(attempt)
+        for name, attempts in found.items():
+            _put_container(host, desired.set, name, attempts)
+    return int(is_new)
+
+
+def _attempt(host: Host, label: Path) -> Attempt | None:
+    """The attempt that a label speaks of, as far as it is known what became of it."""
+    text = _read(label)
+    if text is None:
+        return None
+    fields: dict[str, Any] = {**text["attempt"]}
+    fields["state"] = AttemptState(fields["state"])
+    attempt = Attempt(**fields)
+    if attempt.boot != host.boot:
+        return _ended(host, attempt)
+    init = _process(label.parent / "pid", attempt.id)
+    monitor = _process(label.parent / "conmon.pid", attempt.id)
+    status = host.runtime.status(attempt.id)
+    if init is None or status is None:
+        return attempt
+    is_made = status == "created"
+    return replace(
+        attempt,
+        state=AttemptState.CREATED if is_made else AttemptState.STARTED,
+        init_pid=init.pid,
+        init_began=init.began,
+        monitor_pid=monitor.pid if monitor else None,
+        monitor_began=monitor.began if monitor else None,
+        started_at=None if is_made else host.now(),
+        started=None if is_made else moment(),
+    )
+
+
+def _process(path: Path, attempt: str) -> Known | None:
+    """The process of a pid file, if it is in the attempt's groups still."""
+    try:
+        pid = int(path.read_text())
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+    except (OSError, ValueError):
+        return None
+    return Known.of(pid) if f"/{attempt}\n" in f"{groups}\n" else None
+
+
+def _put_container(host: Host, set_id: str, name: str, attempts: list[Attempt]) -> None:
+    """The one that runs is the container; one that was made beside it is made again."""
+    host.store.put(*attempts)
+    started = [each for each in attempts if each.state is AttemptState.STARTED]
+    current = (started or attempts)[0]
+    rows = host.store.rows(ContainerRow, set=set_id, name=name)
+    row = rows[0] if rows else ContainerRow(set=set_id, name=name, was_ready=bool(started))
+    if row.current is None:
+        host.store.put(replace(row, current=current.id, attempts=max(row.attempts, len(attempts))))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        log.warning("the label %s cannot be read", path)
+        return None
+    return value

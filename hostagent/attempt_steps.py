@@ -1,0 +1,315 @@
+"""Steps of one attempt: made, started, looked at, updated, ended, removed."""
+
+import json
+import signal
+import uuid
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
+
+from hostagent import conmon, points
+from hostagent.bundle import limits_of, program, stop_signal
+from hostagent.bundling import write_bundle
+from hostagent.errors import StepFailed
+from hostagent.host import Host, moment, remove_tree, since_boot
+from hostagent.ports import Launch, Limits, Made
+from hostagent.probing import is_ready
+from hostagent.recipes import Recipe, recipe_of, wanted
+from hostagent.records import Attempt, AttemptState, ContainerRow
+from hostagent.step import AttemptStep, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Create(Step):
+    """Make a new attempt of a container, all but its first instruction."""
+
+    container: str
+    replaces: bool = False
+    """It is made beside the one that runs, to take its place."""
+
+    inner: ClassVar = (conmon.SPAWNED, conmon.ANSWERED)
+
+    @property
+    def key(self) -> str:
+        return f"{self.name()} {self.container}"
+
+    def intend(self, host: Host) -> Attempt:
+        with host.store.transaction():
+            row = _container(host, self.set, self.container)
+            recipe = self._recipe(host, row)
+            attempt = Attempt(
+                id=str(uuid.uuid4()),
+                set=self.set,
+                container=self.container,
+                generation=self.row(host).generation,
+                disk=recipe.disk or str(uuid.uuid4()),
+                digest=recipe.digest,
+                recipe=recipe.fingerprint,
+                spec=recipe.spec,
+                image=recipe.image,
+                limits=json.dumps(asdict(limits_of(recipe.workload))),
+                boot=host.boot,
+                state=AttemptState.INTENDED,
+            )
+            changed = replace(row, attempts=row.attempts + 1)
+            if self.replaces:
+                changed = replace(changed, next=attempt.id, good=row.current)
+            else:
+                changed = replace(changed, current=attempt.id)
+            host.store.put(changed, attempt)
+        host.label(
+            host.layout.attempt(self.set, self.container, attempt.id) / "label.json",
+            {"attempt": asdict(attempt), "role": "next" if self.replaces else "current"},
+        )
+        return attempt
+
+    def act(self, host: Host, intent: Attempt) -> tuple[Attempt, Made]:
+        bundle = host.layout.attempt(self.set, self.container, intent.id)
+        workload = write_bundle(host, bundle, self.row(host), intent)
+        log = host.layout.log(self.set, self.container)
+        log.parent.mkdir(mode=0o700, exist_ok=True)
+        launch = Launch(
+            set=self.set,
+            attempt=intent.id,
+            bundle=bundle,
+            log=log,
+            log_bytes=workload.limits.logs // 2,
+        )
+        return intent, host.runtime.create(launch)
+
+    def confirm(self, host: Host, result: tuple[Attempt, Made]) -> None:
+        attempt, made = result
+        host.watch.track(self.set, attempt.id, made.init, made.monitor)
+        host.store.put(
+            replace(
+                attempt,
+                state=AttemptState.CREATED,
+                init_pid=made.init.pid,
+                init_began=made.init.began,
+                monitor_pid=made.monitor.pid,
+                monitor_began=made.monitor.began,
+            )
+        )
+
+    def _recipe(self, host: Host, row: ContainerRow) -> Recipe:
+        """What it is made of, on the disk of the one before it if that was the same."""
+        known = {each.id: each for each in host.store.rows(Attempt, set=self.set)}
+        recipe = wanted(host.desired(self.row(host)), self.row(host), row, known)
+        if recipe is None:
+            raise StepFailed(f"{self.container}: its image is not here yet")
+        former = known.get(row.good or "") if recipe.is_rollback else known.get(row.current or "")
+        is_same = former is not None and former.recipe == recipe.fingerprint
+        return replace(recipe, disk=former.disk if former and is_same else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Start(AttemptStep):
+    """Run an attempt's first instruction. Nothing is started whose monitor is not alive."""
+
+    def act(self, host: Host, _: None) -> None:
+        if not host.watch.is_monitored(self.attempt):
+            raise StepFailed("its monitor has died, so its end would not be seen")
+        host.runtime.start(self.attempt)
+
+    def confirm(self, host: Host, _: None) -> None:
+        started = AttemptState.STARTED
+        row = replace(self.found(host), state=started, started_at=since_boot(), started=moment())
+        host.store.put(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe(AttemptStep):
+    """Look whether a container is ready; the answer is kept in memory alone."""
+
+    def act(self, host: Host, _: None) -> None:
+        is_good = is_ready(host, self.row(host), self.found(host))
+        host.readings.put(self.attempt, host.now(), is_good=is_good)
+
+
+@dataclass(frozen=True, slots=True)
+class NoteReady(AttemptStep):
+    """Write down that a container is ready."""
+
+    def act(self, host: Host, _: None) -> None:
+        """Only rows are written."""
+
+    def confirm(self, host: Host, _: None) -> None:
+        host.store.put(replace(self.found(host), ready_at=since_boot()))
+        row = self.container(host)
+        if row.current == self.attempt:
+            host.store.put(replace(row, was_ready=True, good=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Stop(AttemptStep):
+    """Ask an attempt to end: the program that runs before, then the signal."""
+
+    def intend(self, host: Host) -> Attempt:
+        with host.store.transaction():
+            attempt = self.found(host)
+            if attempt.stopping_at is None:
+                attempt = replace(attempt, stopping_at=since_boot())
+                host.store.put(attempt)
+        return attempt
+
+    def act(self, host: Host, intent: Attempt) -> None:
+        recipe = recipe_of(intent)
+        before = recipe.workload.stop.before
+        if before is not None and not host.runtime.is_frozen(self.set):
+            process = host.process(intent)
+            seconds = recipe.workload.stop.grace_s
+            host.runtime.run(self.attempt, program(process, before), seconds)
+        if intent.init is not None:
+            name = stop_signal(recipe.workload, json.loads(intent.image))
+            intent.init.signal(number(name))
+
+    def confirm(self, host: Host, _: None) -> None:
+        host.store.put(replace(self.found(host), signalled=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Kill(AttemptStep):
+    """End an attempt."""
+
+    def intend(self, host: Host) -> Attempt:
+        with host.store.transaction():
+            attempt = self.found(host)
+            if attempt.stopping_at is None:
+                attempt = replace(attempt, stopping_at=since_boot(), signalled=True)
+                host.store.put(attempt)
+        return attempt
+
+    def act(self, _: Host, intent: Attempt) -> None:
+        if intent.init is not None:
+            intent.init.signal(signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class NoteExit(AttemptStep):
+    """Write down how an attempt ended, as its monitor or else the kernel says; never a guess."""
+
+    def act(self, host: Host, _: None) -> tuple[int | None, bool]:
+        code = host.runtime.exit_code(self.attempt)
+        if code is None:
+            code = host.watch.exit_code(self.attempt)
+        attempt = self.found(host)
+        bundle = host.layout.attempt(self.set, attempt.container, attempt.id)
+        return code, (bundle / "oom").exists()
+
+    def confirm(self, host: Host, result: tuple[int | None, bool]) -> None:
+        code, oom = result
+        attempt = self.found(host)
+        now = since_boot()
+        ended = replace(
+            attempt,
+            state=AttemptState.ENDED,
+            ended_at=now,
+            ended=moment(),
+            exit_code=code,
+            exit_known=code is not None,
+            oom=oom,
+        )
+        host.store.put(ended)
+        if attempt.started_at is not None and attempt.stopping_at is None:
+            row = self.container(host)
+            patience = recipe_of(attempt).workload.restart.reset_after_s
+            is_long = now - attempt.started_at >= patience
+            host.store.put(replace(row, crashes=1 if is_long else row.crashes + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Remove(AttemptStep):
+    """Leave nothing of an attempt; its disk stays for the next one, unless it is to go too."""
+
+    disk: bool = False
+
+    inner: ClassVar = ("remove:deleted",)
+
+    def act(self, host: Host, _: None) -> None:
+        attempt = self.found(host)
+        host.runtime.delete(self.set, self.attempt)
+        points.reach("remove:deleted")
+        host.watch.forget(self.attempt)
+        host.readings.forget(self.attempt)
+        host.runtime.forget_exit(self.attempt)
+        if self._takes_disk(host):
+            host.images.remove(attempt.disk)
+        remove_tree(host.layout.attempt(self.set, attempt.container, self.attempt))
+
+    def confirm(self, host: Host, _: None) -> None:
+        row = self.container(host)
+        attempt = self.found(host)
+        if self._takes_disk(host) or self.attempt not in {row.current, row.good}:
+            host.store.remove(Attempt, id=self.attempt)
+            row = replace(
+                row,
+                current=None if row.current == self.attempt else row.current,
+                good=None if row.good == self.attempt else row.good,
+            )
+        else:
+            host.store.put(replace(attempt, state=AttemptState.REMOVED))
+        host.store.put(replace(row, next=None if row.next == self.attempt else row.next))
+
+    def _takes_disk(self, host: Host) -> bool:
+        """What was to replace another has a disk of its own, which nobody else will want."""
+        return self.disk or self.container(host).next == self.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Promote(AttemptStep):
+    """A gray update was good: the new attempt is the container now."""
+
+    def act(self, host: Host, _: None) -> None:
+        """Only rows are written."""
+
+    def confirm(self, host: Host, _: None) -> None:
+        row = self.container(host)
+        host.store.put(
+            replace(row, current=self.attempt, next=None, good=None, was_ready=True, crashes=0)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack(AttemptStep):
+    """A gray update failed: this generation of the container is never tried again."""
+
+    reason: str
+
+    def act(self, host: Host, _: None) -> None:
+        """Only rows are written."""
+
+    def confirm(self, host: Host, _: None) -> None:
+        row = self.container(host)
+        attempt = self.found(host)
+        host.store.put(
+            replace(
+                row,
+                failed_generation=self.row(host).generation,
+                failed_reason=self.reason,
+                failed_digest=attempt.digest,
+                crashes=0,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Update(AttemptStep):
+    """Change an attempt's limits while it runs."""
+
+    limits: Limits
+
+    def act(self, host: Host, _: None) -> None:
+        host.runtime.update(self.set, self.attempt, self.limits)
+
+    def confirm(self, host: Host, _: None) -> None:
+        host.store.put(replace(self.found(host), limits=json.dumps(asdict(self.limits))))
+
+
+def number(name: str) -> int:
+    """A signal's number."""
+    base, plus, more = name.partition("+")
+    return int(signal.Signals[base]) + (int(more) if plus else 0)
+
+
+def _container(host: Host, set_id: str, name: str) -> ContainerRow:
+    found = host.store.rows(ContainerRow, set=set_id, name=name)
+    return found[0] if found else ContainerRow(set=set_id, name=name)

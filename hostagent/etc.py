@@ -1,0 +1,34 @@
+"""The files of /etc that the host writes for a set: hosts, hostname, resolv.conf.
+
+They are written in place, as containers have these very files mounted.
+"""
+
+from pathlib import Path
+
+from setspec.desired import DesiredSet
+
+
+def write_etc(directory: Path, desired: DesiredSet) -> None:
+    """Write a set's files, the same ones where they are there."""
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for name, text in texts(desired).items():
+        path = directory / name
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            path.chmod(0o644)
+
+
+def texts(desired: DesiredSet) -> dict[str, str]:
+    """What is in them (pure)."""
+    allocation = desired.allocation
+    hosts = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    addresses = [each for port in allocation.ports for each in port.addresses]
+    hosts += [f"{each.partition('/')[0]} {allocation.hostname}" for each in addresses]
+    if not addresses:
+        hosts.append(f"127.0.1.1 {allocation.hostname}")
+    servers = dict.fromkeys(each for port in allocation.ports for each in port.dns)
+    return {
+        "hosts": "\n".join(hosts) + "\n",
+        "hostname": f"{allocation.hostname}\n",
+        "resolv.conf": "".join(f"nameserver {each}\n" for each in servers),
+    }

@@ -1,0 +1,206 @@
+"""What steps are carried out with: the ports, the store, the places of files."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hostagent import inroot
+from hostagent.errors import StepFailed
+from hostagent.namespaces import Namespaces
+from hostagent.ports import Images, Json, Network, Runtime, Volumes
+from hostagent.readings import Readings
+from hostagent.records import Attempt, SetRow
+from hostagent.store import Store
+from hostagent.watch import Watch
+from setspec.desired import DesiredSet
+from setspec.normal import File
+from setspec.shape import dump, load
+
+
+def since_boot() -> float:
+    """Seconds of CLOCK_BOOTTIME, which goes on while a machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def moment() -> str:
+    """Now, as RFC 3339 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where an agent keeps things: *state* outlives the machine's boots, *run* does not."""
+
+    state: Path
+    run: Path
+
+    def make(self) -> None:
+        """Make the directories, closed to everybody else."""
+        for path in (self.state, self.run, self.sets, self.exits, self.secrets):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(0o700)
+
+    @property
+    def database(self) -> Path:
+        """The store's file."""
+        return self.state / "agent.db"
+
+    @property
+    def sets(self) -> Path:
+        """A directory for each set, in it one for each container, in it one for each attempt."""
+        return self.state / "sets"
+
+    @property
+    def exits(self) -> Path:
+        """What monitors write down."""
+        return self.state / "exits"
+
+    @property
+    def secrets(self) -> Path:
+        """A file for each set, gone with the next boot."""
+        return self.run / "secrets"
+
+    def set(self, set_id: str) -> Path:
+        """A set's directory."""
+        return self.sets / set_id
+
+    def etc(self, set_id: str) -> Path:
+        """The files of /etc that are the host's to write."""
+        return self.set(set_id) / "etc"
+
+    def log(self, set_id: str, container: str) -> Path:
+        """A container's output, of all its attempts."""
+        return self.set(set_id) / "logs" / container
+
+    def files(self, set_id: str, container: str) -> Path:
+        """The files that operations have deployed."""
+        return self.set(set_id) / "deployed" / f"{container}.json"
+
+    def attempt(self, set_id: str, container: str, attempt: str) -> Path:
+        """An attempt's bundle."""
+        return self.set(set_id) / "containers" / container / attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """One host."""
+
+    layout: Layout
+    store: Store
+    runtime: Runtime
+    network: Network
+    volumes: Volumes
+    images: Images
+    namespaces: Namespaces
+    watch: Watch
+    readings: Readings
+    cgroup: str
+    """The path of the agent's groups."""
+    boot: str
+    """Another one after each boot."""
+    seccomp: Json | None = None
+    allowed: frozenset[str] = frozenset()
+    """Privileged things that are done here: privileged, host_network, host_path, vlan."""
+    capabilities: tuple[str, ...] = ()
+    """What a privileged container gets: all that the agent has."""
+    owner: Mapping[str, str] = field(default_factory=dict)
+    """What goes on every label: the shim and the host."""
+
+    def label(self, path: Path, text: Json) -> None:
+        """Write a label file, whole and durably."""
+        write_private(path, {**self.owner, **text})
+
+    @staticmethod
+    def now() -> float:
+        """Seconds since boot."""
+        return since_boot()
+
+    @staticmethod
+    def desired(row: SetRow) -> DesiredSet:
+        """The set that a row speaks of."""
+        return desired_of(row.document)
+
+    def process(self, attempt: Attempt) -> Json:
+        """The process of an attempt, as its runtime was told."""
+        path = self.layout.attempt(attempt.set, attempt.container, attempt.id) / "config.json"
+        process: Json = json.loads(path.read_text())["process"]
+        return process
+
+    @staticmethod
+    def deploy(root: Path, files: Iterable[File], secrets: Mapping[str, str]) -> None:
+        """Put files into a root filesystem."""
+        for file in files:
+            data = file.data(secrets)
+            inroot.write(root, file.path, data, mode=int(file.mode, 8), uid=file.uid, gid=file.gid)
+
+    def files(self, set_id: str, container: str) -> tuple[File, ...]:
+        """The files that operations have deployed into a container."""
+        path = self.layout.files(set_id, container)
+        known = json.loads(path.read_text())["files"] if path.exists() else []
+        return tuple(load(File, each) for each in known)
+
+    def remember_files(self, set_id: str, container: str, files: Iterable[File]) -> None:
+        """Have *files* deployed into every container of that name that is made from now on."""
+        known = {file.path: file for file in (*self.files(set_id, container), *files)}
+        value = {"files": [dump(file) for file in known.values()]}
+        write_private(self.layout.files(set_id, container), value)
+
+    def put_secrets(self, desired: DesiredSet) -> None:
+        """Keep what a set's references stand for until the next boot; former ones too."""
+        path = self.layout.secrets / f"{desired.set}.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        merged = {**known, **dict(desired.secrets)}
+        if merged:
+            write_private(path, merged)
+
+    def secrets(self, set_id: str) -> dict[str, str]:
+        """What a set's references stand for."""
+        path = self.layout.secrets / f"{set_id}.json"
+        if not path.exists():
+            return {}
+        known: dict[str, str] = json.loads(path.read_text())
+        return known
+
+    def forget_secrets(self, set_id: str) -> None:
+        """Remove what a set's references stand for."""
+        (self.layout.secrets / f"{set_id}.json").unlink(missing_ok=True)
+
+
+def write_private(path: Path, value: Json) -> None:
+    """Write JSON that nobody else reads, whole and durably."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory of the agent's own; nothing where there is none."""
+    if path.is_symlink():
+        raise StepFailed(f"{path} is a link, where the agent's own directory should be")
+    shutil.rmtree(path, ignore_errors=False) if path.exists() else None
+
+
+def document_of(desired: DesiredSet) -> str:
+    """A set of the desired state as JSON, without its secrets."""
+    value = dump(desired)
+    value["secrets"] = {}
+    return json.dumps(value)
+
+
+@lru_cache(maxsize=4096)
+def desired_of(document: str) -> DesiredSet:
+    """The set of the desired state that *document* is."""
+    value: dict[str, Any] = json.loads(document)
+    return load(DesiredSet, value)

@@ -1,0 +1,121 @@
+"""A set as it is: rows, and what is alive of them; what a plan is made from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hostagent.host import Host
+from hostagent.readings import Reading
+from hostagent.recipes import Recipe, wanted
+from hostagent.records import (
+    Attempt,
+    AttemptState,
+    ContainerRow,
+    GoneRow,
+    OperationRow,
+    SetRow,
+    Trouble,
+)
+from hostagent.set_steps import spelled
+from setspec.desired import DesiredSet
+from setspec.normal import Workload
+
+LIVE = (AttemptState.CREATED, AttemptState.STARTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One set at one moment."""
+
+    row: SetRow
+    desired: DesiredSet
+    containers: Mapping[str, ContainerRow]
+    attempts: Mapping[str, Attempt]
+    alive: frozenset[str]
+    """Attempts whose first process runs."""
+    monitored: frozenset[str]
+    """Attempts whose monitor runs."""
+    exits: frozenset[str]
+    """Attempts whose exit code was written down."""
+    readings: Mapping[str, Reading]
+    is_pinned: bool
+    is_frozen: bool
+    operations: tuple[OperationRow, ...]
+    troubles: Mapping[str, Trouble]
+    is_dismantled: bool
+    """Nothing of it is left but files."""
+    now: float
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it shall not be here."""
+        return self.row.tombstone is not None
+
+    @property
+    def workloads(self) -> list[tuple[str, Workload]]:
+        """Names and workloads of the document, in the order in which they start."""
+        return list(self.desired.spec.workloads())
+
+    def of(self, name: str) -> list[Attempt]:
+        """The attempts of a container of which there is more than a disk, the oldest first."""
+        return [each for each in self.attempts.values() if each.container == name and each.exists]
+
+    def container(self, name: str) -> ContainerRow:
+        """A container's row; an empty one where there is none yet."""
+        return self.containers.get(name) or ContainerRow(set=self.row.set, name=name)
+
+    def current(self, name: str) -> Attempt | None:
+        """The attempt that is the container, if there is anything of it."""
+        found = self.attempts.get(self.container(name).current or "")
+        return found if found is not None and found.exists else None
+
+    def next(self, name: str) -> Attempt | None:
+        """The attempt that is to take its place."""
+        return self.attempts.get(self.container(name).next or "")
+
+    def wanted(self, name: str) -> Recipe | None:
+        """What a container should be made of; None while its image is not here."""
+        return wanted(self.desired, self.row, self.container(name), self.attempts)
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the generation's images are here."""
+        row = self.row
+        return row.prepared is not None and json.loads(row.prepared)["generation"] == row.generation
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether its ports are as they should be."""
+        return self.row.network == spelled(self.desired.allocation.ports, done=True)
+
+    @property
+    def has_volumes(self) -> bool:
+        """Whether its volumes were made for this generation."""
+        row = self.row
+        return row.volumes is not None and json.loads(row.volumes)["generation"] == row.generation
+
+
+def look(host: Host, row: SetRow) -> Seen:
+    """How a set is now. Nothing is asked that takes long."""
+    store = host.store
+    attempts = {each.id: each for each in store.rows(Attempt, set=row.set)}
+    live = [each.id for each in attempts.values() if each.state in LIVE]
+    desired = host.desired(row)
+    readings = {name: host.readings.of(name) for name in live}
+    is_own = not desired.spec.host_network
+    return Seen(
+        row=row,
+        desired=desired,
+        containers={each.name: each for each in store.rows(ContainerRow, set=row.set)},
+        attempts=attempts,
+        alive=frozenset(each for each in live if host.watch.is_alive(each)),
+        monitored=frozenset(each for each in live if host.watch.is_monitored(each)),
+        exits=frozenset(each for each in live if host.runtime.exit_code(each) is not None),
+        readings={name: reading for name, reading in readings.items() if reading is not None},
+        is_pinned=host.namespaces.is_pinned(row.set, host_network=not is_own),
+        is_frozen=host.runtime.is_frozen(row.set),
+        operations=tuple(store.rows(OperationRow, set=row.set)),
+        troubles={each.step: each for each in store.rows(Trouble, set=row.set)},
+        is_dismantled=bool(store.rows(GoneRow, set=row.set)),
+        now=host.now(),
+    )

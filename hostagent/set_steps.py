@@ -1,0 +1,274 @@
+"""Steps of a set as a whole: its images, namespaces, ports, volumes, its freezing and its end."""
+
+import json
+from dataclasses import dataclass, replace
+
+from hostagent.etc import write_etc
+from hostagent.host import Host, moment, remove_tree
+from hostagent.records import (
+    Attempt,
+    ContainerRow,
+    GoneRow,
+    OperationRow,
+    OperationState,
+    SetRow,
+    Trouble,
+)
+from hostagent.step import Step
+from setspec.desired import Deploy, Port
+from setspec.shape import dump, load
+
+
+def ports_in(network: str | None) -> tuple[Port, ...]:
+    """The ports that a set's row speaks of."""
+    said = json.loads(network) if network else {"ports": []}
+    return tuple(load(Port, each) for each in said["ports"])
+
+
+def spelled(ports: tuple[Port, ...], *, done: bool) -> str:
+    """Ports for a set's row."""
+    return json.dumps({"ports": [dump(port) for port in ports], "done": done}, sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare(Step):
+    """Pull all images of a generation; a set waits for the last one before anything starts."""
+
+    def act(self, host: Host, _: None) -> str:
+        desired = self.desired(host)
+        secrets = host.secrets(self.set)
+        images = {}
+        for placed in desired.allocation.images:
+            named = placed.credential
+            credential = secrets.get(named.secret_ref) if named is not None else None
+            reference = placed.reference
+            if placed.digest and "@" not in reference:
+                reference = f"{reference}@{placed.digest}"
+            ready = host.images.ensure(self.set, desired.generation, reference, credential)
+            inner = ready.config.get("config") or {}
+            images[placed.container] = {"digest": ready.digest, "image": {"config": inner}}
+        return json.dumps({"generation": desired.generation, "images": images})
+
+    def confirm(self, host: Host, result: str) -> None:
+        host.store.put(replace(self.row(host), prepared=result))
+
+
+@dataclass(frozen=True, slots=True)
+class PinNamespaces(Step):
+    """Make what the containers of the set share; its ports are to be made anew then."""
+
+    def act(self, host: Host, _: None) -> None:
+        desired = self.desired(host)
+        host.namespaces.pin(
+            self.set,
+            desired.allocation.hostname,
+            desired.spec.limits.shm,
+            host_network=desired.spec.host_network,
+        )
+
+    def confirm(self, host: Host, _: None) -> None:
+        row = self.row(host)
+        host.store.put(replace(row, network=spelled(ports_in(row.network), done=False)))
+
+
+@dataclass(frozen=True, slots=True)
+class AttachNetwork(Step):
+    """Make the set's ports what they should be; ports that it has no more go."""
+
+    def intend(self, host: Host) -> tuple[Port, ...]:
+        with host.store.transaction():
+            row = self.row(host)
+            wanted = self.desired(host).allocation.ports
+            former = tuple(port for port in ports_in(row.network) if port not in wanted)
+            host.store.put(replace(row, network=spelled((*former, *wanted), done=False)))
+        return former
+
+    def act(self, host: Host, intent: tuple[Port, ...]) -> tuple[Port, ...]:
+        desired = self.desired(host)
+        for port in intent:
+            host.network.detach(port)
+        for port in desired.allocation.ports:
+            host.network.attach(port, host.namespaces.path(self.set, "network"))
+        write_etc(host.layout.etc(self.set), desired)
+        return desired.allocation.ports
+
+    def confirm(self, host: Host, result: tuple[Port, ...]) -> None:
+        host.store.put(replace(self.row(host), network=spelled(result, done=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class MakeVolumes(Step):
+    """Make the set's volumes, or find them."""
+
+    def act(self, host: Host, _: None) -> str:
+        desired = self.desired(host)
+        declared = {volume.name: volume for volume in desired.spec.volumes}
+        owner = {**host.owner, "set": self.set, "project": desired.project}
+        paths = {
+            placed.name: str(host.volumes.make(placed, declared[placed.name], owner))
+            for placed in desired.allocation.volumes
+        }
+        return json.dumps({"generation": desired.generation, "paths": paths})
+
+    def confirm(self, host: Host, result: str) -> None:
+        host.store.put(replace(self.row(host), volumes=result))
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze(Step):
+    """Stop the set's processes where they stand."""
+
+    def act(self, host: Host, _: None) -> None:
+        host.runtime.freeze(self.set)
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw(Step):
+    """Let the set's processes go on."""
+
+    def act(self, host: Host, _: None) -> None:
+        host.runtime.thaw(self.set)
+
+
+@dataclass(frozen=True, slots=True)
+class Rest(Step):
+    """The set is stopped: at its next start its containers start in order again."""
+
+    def act(self, host: Host, _: None) -> None:
+        """Nothing runs."""
+
+    def confirm(self, host: Host, _: None) -> None:
+        for row in host.store.rows(ContainerRow, set=self.set):
+            host.store.put(replace(row, was_ready=False, crashes=0))
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetContainer(Step):
+    """A container that the set has no more, and of which no attempt is left."""
+
+    container: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.name()} {self.container}"
+
+    def act(self, host: Host, _: None) -> None:
+        for attempt in host.store.rows(Attempt, set=self.set, container=self.container):
+            host.images.remove(attempt.disk)
+        remove_tree(host.layout.set(self.set) / "containers" / self.container)
+
+    def confirm(self, host: Host, _: None) -> None:
+        host.store.remove(Attempt, set=self.set, container=self.container)
+        host.store.remove(ContainerRow, set=self.set, name=self.container)
+
+
+@dataclass(frozen=True, slots=True)
+class Dismantle(Step):
+    """Nothing runs any more: ports, namespaces and mounts go; with purge, the volumes too."""
+
+    def act(self, host: Host, _: None) -> list[str]:
+        row = self.row(host)
+        desired = host.desired(row)
+        for port in {*ports_in(row.network), *desired.allocation.ports}:
+            host.network.detach(port)
+        host.namespaces.drop(self.set)
+        for attempt in host.store.rows(Attempt, set=self.set):
+            host.images.remove(attempt.disk)
+        for placed in desired.allocation.volumes:
+            host.volumes.release(placed.id)
+            if row.purge:
+                host.volumes.purge(placed.id)
+        host.runtime.remove_set(self.set)
+        return [] if row.purge else [placed.id for placed in desired.allocation.volumes]
+
+    def confirm(self, host: Host, result: list[str]) -> None:
+        row = self.row(host)
+        assert row.tombstone is not None
+        kept = json.dumps(result)
+        host.store.put(GoneRow(set=self.set, generation=row.tombstone, kept_volumes=kept))
+        host.store.remove(Attempt, set=self.set)
+        host.store.remove(ContainerRow, set=self.set)
+        host.store.put(replace(row, network=None, volumes=None, prepared=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Forget(Step):
+    """The set is gone: its files, secrets and pins go, and then its row."""
+
+    def act(self, host: Host, _: None) -> None:
+        host.images.unpin(self.set, None)
+        host.forget_secrets(self.set)
+        remove_tree(host.layout.set(self.set))
+
+    def confirm(self, host: Host, _: None) -> None:
+        for kind in (Trouble, OperationRow, SetRow):
+            host.store.remove(kind, set=self.set)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationStep(Step):
+    """One thing that is done for an operation."""
+
+    operation: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.name()} {self.operation}"
+
+    def found(self, host: Host) -> OperationRow:
+        """The operation's row."""
+        return host.store.find(OperationRow, id=self.operation)
+
+
+@dataclass(frozen=True, slots=True)
+class BeginOperation(OperationStep):
+    """Write down what an operation begins with: so much of it is to be replaced, once."""
+
+    targets: tuple[tuple[str, str | None], ...] = ()
+
+    def act(self, host: Host, _: None) -> None:
+        """Only the row is written."""
+
+    def confirm(self, host: Host, _: None) -> None:
+        targets = json.dumps(dict(self.targets))
+        running = OperationState.RUNNING
+        row = replace(self.found(host), state=running, targets=targets, started=moment())
+        host.store.put(row)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployFiles(OperationStep):
+    """Put an operation's files into a container, and into each that follows it."""
+
+    def act(self, host: Host, _: None) -> None:
+        args = load(Deploy, json.loads(self.found(host).args))
+        host.remember_files(self.set, args.container, args.files)
+        row = host.store.find(ContainerRow, set=self.set, name=args.container)
+        for attempt in host.store.rows(Attempt, set=self.set, container=args.container):
+            if attempt.id in {row.current, row.next}:
+                root = host.images.prepare(attempt.disk, attempt.digest)
+                host.deploy(root, args.files, host.secrets(self.set))
+
+    def confirm(self, host: Host, _: None) -> None:
+        done = OperationState.DONE
+        host.store.put(replace(self.found(host), state=done, ended=moment()))
+
+
+@dataclass(frozen=True, slots=True)
+class EndOperation(OperationStep):
+    """Write down what became of an operation."""
+
+    failure: str | None = None
+
+    def act(self, host: Host, _: None) -> None:
+        """Only the row is written."""
+
+    def confirm(self, host: Host, _: None) -> None:
+        state = OperationState.FAILED if self.failure else OperationState.DONE
+        row = self.found(host)
+        ended = moment()
+        host.store.put(
+            replace(
+                row, state=state, reason=self.failure, started=row.started or ended, ended=ended
+            )
+        )
