@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from climg import actions, chains, output, records, tables, target, trash, trees
+from climg import actions, chains, output, quota, records, tables, target, trash, trees
 from climg.chains import Catalogue
 from climg.errors import WrongUsage
 from climg.records import Record
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 trash.add_to(app)
+quota.add_to(app)
 
 Name = Annotated[
     str,

@@ -1,7 +1,7 @@
 """The registry's own API: what was deleted, taken back, and whole repositories."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote
@@ -54,6 +54,32 @@ class Restored:
     more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a project or a repository uses and may use."""
+
+    name: str
+    used: dict[str, int]
+    limits: dict[str, int | None]
+    """Those that hold; None: any number."""
+    own: dict[str, int | None]
+    """Those that were set here."""
+    document: dict[str, Any]
+    """All of it, as it was told."""
+
+    @classmethod
+    def parse(cls, document: dict[str, Any]) -> Self:
+        """Read an answer; raise LookupError, TypeError or ValueError if it is none."""
+        path = document["repository"]
+        return cls(
+            name=one_line(f"{document['project']}/{path}" if path else str(document["project"])),
+            used={name: int(count) for name, count in document["used"].items()},
+            limits={name: None if n is None else int(n) for name, n in document["limits"].items()},
+            own={name: int(limit) for name, limit in document["set"].items()},
+            document=document,
+        )
+
+
 class RegistryService:
     """The calls that climg makes; each raises Refused, NotFound and Unavailable."""
 
@@ -97,7 +123,25 @@ class RegistryService:
         with told(self._target):
             return int(body["manifests"]), int(body["tags"]), body["more"] is True
 
-    def _ask(self, method: str, path: str, query: dict[str, str]) -> dict[str, Any]:
+    def quotas(self) -> list[Quota]:
+        """Of every project that one may read."""
+        body = self._ask("GET", "quotas", {})
+        with told(self._target):
+            return [Quota.parse(each) for each in body["quotas"]]
+
+    def quota(self, name: str) -> Quota:
+        """Of a project, or (with a slash) of a repository."""
+        body = self._ask("GET", _quota_path(name), {})
+        with told(self._target):
+            return Quota.parse(body)
+
+    def limit(self, name: str, limits: Mapping[str, int]) -> Quota:
+        """Put *limits* in place of those that were set."""
+        body = self._ask("PUT", _quota_path(name), {}, json=dict(limits))
+        with told(self._target):
+            return Quota.parse(body)
+
+    def _ask(self, method: str, path: str, query: dict[str, str], **more: Any) -> dict[str, Any]:
         where = dict(self._where)
         base = str(where.pop("url", ""))
         with told(self._target):
@@ -109,6 +153,7 @@ class RegistryService:
                 redirect=False,
                 headers={"Accept": "application/json"},
                 **where,
+                **more,
             )
         if answer.status_code != 200:
             words = _words(answer.text)
@@ -137,6 +182,11 @@ def reach(target: Registry | Cloud, password: str | None) -> RegistryService:
         endpoint_override=override,
         endpoint_filter={"service_type": SERVICE, **where},
     )
+
+
+def _quota_path(name: str) -> str:
+    kind, end = ("repositories", "_quota") if "/" in name else ("projects", "quota")
+    return f"{kind}/{quote(name)}/{end}"
 
 
 def _words(text: str) -> str:

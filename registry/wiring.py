@@ -15,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from registry import agreement, people, stores
+from registry.api.quota import QuotaApi
 from registry.api.trash import TrashApi
 from registry.catalogue import imageapi
 from registry.config import Config, ConfigError
@@ -151,6 +152,7 @@ def application() -> Application:
         *health.routes,
         *token.routes,
         *imageapi.routes,
+        *QuotaApi(opened.ledger.quotas).routes,
         *TrashApi(opened.ledger.trash, rules(config).trash).routes,
     ]
     access_log = sys.stdout.fileno() if config.http.access_log else None
