@@ -169,7 +169,8 @@ def ensure_repository(connection: Connection, name: RepositoryName) -> int:
 
 def find_repository(connection: Connection, name: RepositoryName) -> int | None:
     """The repository's row id, or None."""
-    return _FIND_REPOSITORY(connection, project=name.project, path=name.path).scalar()
+    found: int | None = _FIND_REPOSITORY(connection, project=name.project, path=name.path).scalar()
+    return found
 
 
 def apply(connection: Connection, here: int, change: Change) -> None:

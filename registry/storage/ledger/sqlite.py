@@ -20,6 +20,7 @@ from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.faults import unavailable_on
 from registry.storage.ledger.faults import translated
 from registry.storage.ledger.place import refuse_network_file_system
+from registry.storage.ledger.prepared import sqlite_driver
 
 BUSY_SECONDS: Final = 30
 """For which a writer waits while other processes write."""
@@ -57,7 +58,7 @@ class SqliteDatabase:
             # offset goes back, the client is told so, and the digest is verified in the end.
             self._quick = self._connect(url, synchronous="NORMAL", write=True)
         self.dialect = self._reader.dialect
-        self._raw = _driver(self._reader)
+        self._raw = sqlite_driver(self._reader)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closed = False
         self._reading = threading.Lock()
@@ -202,16 +203,17 @@ def _attempt(connection: Connection, job: _Job[Any]) -> _Done | Exception:
     Raises where the whole transaction is lost: SQLite ends it by itself after some errors, and the
     driver's commit would not even say so.
     """
-    connection.exec_driver_sql("SAVEPOINT job")
+    raw = sqlite_driver(connection)
+    raw.execute("SAVEPOINT job")
     try:
         with translated():
             outcome: _Done | Exception = _Done(job.work(connection))
     except Exception as error:
-        if not _driver(connection).in_transaction:
+        if not raw.in_transaction:
             raise
-        connection.exec_driver_sql("ROLLBACK TO job")
+        raw.execute("ROLLBACK TO job")
         outcome = error
-    connection.exec_driver_sql("RELEASE job")
+    raw.execute("RELEASE job")
     return outcome
 
 
@@ -231,12 +233,6 @@ def _tell(outcomes: list[tuple[_Job[Any], _Done | Exception]]) -> None:
         here = [(job, outcome) for job, outcome in outcomes if job.loop is loop]
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(tell, here)
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)
-    return raw
 
 
 def _use_wal(raw: sqlite3.Connection) -> None:
