@@ -203,9 +203,9 @@ def _run(draft: _Draft) -> None:
     _retire(draft)
     if draft.steps and not seen.is_prepared:
         return
+    busy = _operate(draft)
     if _make(draft) and seen.desired.level is Level.RUNNING:
-        _keep(draft)
-    _operate(draft)
+        _keep(draft, busy)
 
 
 def _pin(draft: _Draft) -> None:
@@ -252,7 +252,7 @@ def _make(draft: _Draft) -> bool:
     return complete
 
 
-def _keep(draft: _Draft) -> None:
+def _keep(draft: _Draft, replaced: set[str]) -> None:
     """Start in order; start again what has ended; bring to the document what is not as it says."""
     seen = draft.seen
     first = True
@@ -261,7 +261,9 @@ def _keep(draft: _Draft) -> None:
         row = seen.container(name)
         current = seen.current(name)
         assert current is not None
-        if row.next is not None or (not is_busy and _is_old(seen, name, current)):
+        if name in replaced:
+            first = False
+        elif row.next is not None or (not is_busy and _is_old(seen, name, current)):
             _replace(draft, name, current)
             is_busy = True
             first = False
@@ -382,18 +384,18 @@ def _trial(draft: _Draft, new: Attempt) -> None:
         draft.wake(end)
 
 
-def _operate(draft: _Draft) -> None:
-    """Operations: begun once, and ended when what they asked for is so."""
+def _operate(draft: _Draft) -> set[str]:
+    """Operations: begun once, ended when what they asked for is so; whom they are replacing."""
     seen = draft.seen
-    if draft.steps:
-        return
     for operation in seen.operations:
         step = begin(seen, operation) or finish(seen, operation)
         if step is not None:
             draft.add(step)
-            return
+            return set()
         for attempt, disk in to_replace(seen, operation):
             if attempt.id in seen.alive and attempt.state is AttemptState.STARTED:
                 _end_attempt(draft, attempt)
             else:
                 draft.add(attempts.Remove(attempt.set, attempt.id, disk=disk))
+            return {attempt.container}
+    return set()

@@ -1,0 +1,177 @@
+import dataclasses
+import shutil
+
+import pytest
+
+from hostagent.describe import describe
+from hostagent.errors import Conflict
+from hostagent.intake import take_set
+from hostagent.records import Attempt, AttemptState, SetRow
+from setspec.desired import Level
+from support.agents import Agent, at, placed, running_agent, shop, stays
+from support.environment import wait_until
+from support.hostplaces import HostPlace
+
+
+def processes(agent: Agent) -> set[tuple[int | None, int | None]]:
+    return {(each.init_pid, each.monitor_pid) for each in agent.host.store.rows(Attempt)}
+
+
+def test_an_agent_that_starts_again_takes_over_what_runs(place: HostPlace) -> None:
+    desired = placed(shop({}, {}, networks=[{"name": "default"}]))
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        former = agent.attempts(desired)
+    with running_agent(place) as agent:
+        assert agent.adopted.attempts == 2
+        assert stays(lambda: agent.attempts(desired) == former, 0.5)
+        assert former[0].init is not None
+        former[0].init.signal(9)  # its end is seen by the new agent
+        wait_until(lambda: agent.current(desired, "c0").id != former[0].id, "a new attempt")
+        agent.wait_running(desired)
+        agent.delete(desired)
+
+
+def test_ends_while_no_agent_was_there_are_known_by_what_monitors_wrote_down(
+    place: HostPlace,
+) -> None:
+    end = {"cmd": "/bin/sh", "args": ["-c", "sleep 1; exit 5"]}
+    desired = placed(shop({"command": end, "restart": {"policy": "never"}}, {}))
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_state(desired, "c1", AttemptState.STARTED)
+        first = agent.current(desired, "c0")
+        second = agent.current(desired, "c1")
+    assert second.init is not None
+    assert second.monitor is not None
+    second.monitor.signal(9)
+    second.init.signal(9)
+    wait_until(lambda: first.monitor is None or not first.monitor.alive, "the first one's end")
+    with running_agent(place) as agent:
+        wait_until(lambda: agent.current(desired, "c1").id != second.id, "a new attempt")
+        assert agent.current(desired, "c0").exit_code == 5
+        agent.wait_state(desired, "c1", AttemptState.STARTED)
+        agent.delete(desired)
+
+
+def test_an_end_that_nobody_saw_is_told_as_unknown_and_not_guessed(place: HostPlace) -> None:
+    desired = placed(shop({"restart": {"policy": "never"}}))
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        only = agent.current(desired, "c0")
+    assert only.init is not None
+    assert only.monitor is not None
+    only.monitor.signal(9)
+    only.init.signal(9)
+    wait_until(lambda: not only.init or not only.init.alive, "the end")
+    with running_agent(place) as agent:
+        ended = agent.wait_state(desired, "c0", AttemptState.ENDED)
+        assert (ended.exit_code, ended.exit_known) == (None, False)
+        shown = describe(agent.host, agent.row(desired))
+        assert (shown.state, shown.reason) == ("degraded", "c0: ended, nobody saw how")
+        agent.delete(desired)
+
+
+def test_a_container_without_its_monitor_runs_on_and_is_told_as_such(place: HostPlace) -> None:
+    desired = placed(shop({}))
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        only = agent.current(desired, "c0")
+        assert only.monitor is not None
+        only.monitor.signal(9)
+
+        def state() -> str:
+            return describe(agent.host, agent.row(desired)).containers[0].state
+
+        wait_until(lambda: state() == "unmonitored", "the word")
+        assert agent.current(desired, "c0") == only
+        assert only.init is not None
+        only.init.signal(9)  # the agent held it, so the kernel tells how it ended
+        wait_until(lambda: agent.container(desired, "c0").attempts == 2, "a new attempt", 60)
+        agent.wait_running(desired)
+        agent.delete(desired)
+
+
+def test_a_suspended_set_stays_suspended_while_the_agent_starts_again(place: HostPlace) -> None:
+    desired = placed(shop({}))
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        agent.take(at(desired, Level.SUSPENDED))
+        wait_until(lambda: agent.host.runtime.is_frozen(desired.set), "the freezing")
+        former = agent.attempts(desired)
+    with running_agent(place) as agent:
+        assert stays(lambda: agent.host.runtime.is_frozen(desired.set), 0.5)
+        assert agent.attempts(desired) == former
+        agent.delete(desired)
+
+
+def test_a_lost_store_is_made_again_out_of_labels_and_no_container_is_touched(
+    place: HostPlace,
+) -> None:
+    desired = placed(shop({}, {}, networks=[{"name": "default"}]))
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        former = processes(agent)
+    for path in place.state.glob("agent.db*"):
+        path.unlink()
+    with running_agent(place) as agent:
+        assert agent.adopted.rebuilt == 1
+        agent.wait_running(desired)
+        assert processes(agent) == former
+        assert agent.row(desired).document == agent.row(desired).document
+        agent.delete(desired)
+
+
+def test_after_a_reboot_nothing_starts_before_the_shim_was_heard(place: HostPlace) -> None:
+    desired, frozen = placed(shop({})), placed(shop({}))
+    with running_agent(place) as agent:
+        for each in (desired, frozen):
+            agent.take(each)
+            agent.wait_running(each)
+        agent.take(at(frozen, Level.SUSPENDED))
+        wait_until(lambda: agent.host.runtime.is_frozen(frozen.set), "the freezing")
+    reboot(place)
+    with running_agent(place, boot="boot-2") as agent:
+        wait_until(lambda: not agent.attempts(desired), "the remains' end")
+        shown = describe(agent.host, agent.row(desired))
+        assert shown.state == "stopped"
+        assert "nothing starts before the shim" in (shown.reason or "")
+        assert not shown.containers[0].exit_known
+        assert "while the set was suspended" in (
+            describe(agent.host, agent.row(frozen)).reason or ""
+        )
+        assert not agent.attempts(desired)
+        agent.take(desired)  # the shim is heard
+        agent.wait_running(desired)
+        agent.delete(frozen)
+    reboot(place)
+    with running_agent(place, boot="boot-3", autostart=True) as agent:
+        agent.wait_running(desired)
+        agent.delete(desired)
+
+
+def reboot(place: HostPlace) -> None:
+    """What a reboot leaves: no process, group, mount or interface, and nothing in *run*."""
+    place.clear()
+    shutil.rmtree(place.run)
+
+
+def test_a_stale_generation_is_refused_and_a_newer_set_outlives_an_old_tombstone(
+    place: HostPlace,
+) -> None:
+    desired = placed(shop({}))
+    newer = dataclasses.replace(desired, generation=3)
+    with running_agent(place) as agent:
+        agent.take(newer)
+        with pytest.raises(Conflict, match="stale"):
+            take_set(agent.host, desired)
+        with pytest.raises(Conflict, match="left as it is"):
+            agent.delete(desired)
+        assert agent.row(newer).tombstone is None
+        agent.delete(newer)
+        assert not agent.host.store.rows(SetRow)
