@@ -225,6 +225,19 @@ async def test_what_is_no_change_is_not_folded(journal: SwiftJournal) -> None:
     assert await everything(journal) == [line(HATS, 1)]
 
 
+async def test_of_a_fold_that_changed_on_its_way_nothing_is_left(
+    spoilt: SwiftJournal, journal: SwiftJournal, proxy: FaultProxy
+) -> None:
+    await fill(journal, MemoryLedger(), 6)
+    before = await everything(journal)
+    proxy.spoil("^PUT .*folds", times=2, flips=True)  # at the first one there is no container
+    with pytest.raises(StorageUnavailable):
+        await spoilt.fold()
+    assert await everything(journal) == before
+    assert await spoilt.fold()
+    assert await everything(journal) == await everything(spoilt)
+
+
 async def test_one_process_folds_once_at_a_time(journal: SwiftJournal) -> None:
     await fill(journal, MemoryLedger(), 3)
     outcomes = await asyncio.gather(journal.fold(), journal.fold())

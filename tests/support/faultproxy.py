@@ -28,6 +28,8 @@ class Fault:
     """The service has done all, and the connection ends."""
     cuts_request: int | None = None
     """The service sees so many bytes, head included, and the connections end."""
+    flips: bool = False
+    """The service sees one bit of the body that is another."""
     cuts_answer: int | None = None
     """So many bytes of the answer's body come."""
     header: tuple[bytes, bytes] | None = None
@@ -153,7 +155,7 @@ class FaultProxy:
 async def _pump_request(
     head: bytes, fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    left = fault.cuts_request
+    left, flips = fault.cuts_request, fault.flips
     alone = re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)
     data = alone.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
     try:
@@ -165,6 +167,8 @@ async def _pump_request(
             await writer.drain()
             if left != 0:
                 data = await reader.read(PIECE)
+                if flips and data:
+                    data, flips = data[:-1] + bytes([data[-1] ^ 1]), False
     finally:
         writer.transport.abort()  # cut, or the client has gone
 

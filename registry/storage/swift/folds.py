@@ -6,6 +6,7 @@ whoever began to read with the last one, or saw a listing that lags, finds all t
 """
 
 import asyncio
+import hashlib
 import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -89,13 +90,14 @@ class Folds:
             if count >= total:
                 return None
             start = encode_heads(end, {project: bound.start})
-            size = await asyncio.to_thread(_write, folding, spool, folded, start)
+            size, etag = await asyncio.to_thread(_write, folding, spool, folded, start)
             name = f"folds/{project}/{end:016}-{bound.start}"
-            await self._upload(Place(self._names.meta, name), folded, size)
+            await self._upload(Place(self._names.meta, name), folded, size, etag)
             return count
 
-    async def _upload(self, place: Place, file: IO[bytes], size: int) -> None:
-        sink = await self._objects.begin(place, size)
+    async def _upload(self, place: Place, file: IO[bytes], size: int, etag: str) -> None:
+        # A fold that is there counts, so one that is not what was written must never be there.
+        sink = await self._objects.begin(place, size, etag=etag)
         try:
             while piece := await asyncio.to_thread(file.read, PIECE):
                 await sink.send([piece])
@@ -159,8 +161,8 @@ def _look(folding: Fold, spool: IO[bytes], lines: Sequence[JournalLine]) -> None
         spool.write(encode(line))
 
 
-def _write(folding: Fold, spool: IO[bytes], folded: IO[bytes], first: bytes) -> int:
-    """Fold what was spooled; the bytes that were written, to be read from the beginning."""
+def _write(folding: Fold, spool: IO[bytes], folded: IO[bytes], first: bytes) -> tuple[int, str]:
+    """Fold what was spooled; the size in bytes and the MD5, to be read from the beginning."""
     spool.seek(0)
     compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
     with compressor.stream_writer(folded, closefd=False) as out:
@@ -169,4 +171,8 @@ def _write(folding: Fold, spool: IO[bytes], folded: IO[bytes], first: bytes) -> 
             out.write(encode(line))
     size = folded.tell()
     folded.seek(0)
-    return size
+    md5 = hashlib.md5(usedforsecurity=False)
+    while piece := folded.read(PIECE):
+        md5.update(piece)
+    folded.seek(0)
+    return size, md5.hexdigest()
