@@ -11,6 +11,7 @@ from keystoneauth1.session import Session
 from registry.storage.ports import BlobStore
 from registry.storage.records import Segment
 from registry.storage.swift import SwiftAccount, SwiftBlobStore
+from registry.storage.swift.names import Place
 from registry.storage.swift.objects import Objects
 from support.openstack import DOMAIN, OpenStack
 
@@ -85,3 +86,14 @@ async def push(store: BlobStore, content: bytes, *, count: int = 2) -> tuple[str
 
 def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+async def wipe(cloud: OpenStack, prefix: str, *, containers: bool = False) -> None:
+    """Remove all objects of a test's own containers, or the *containers* too."""
+    async with account_of(cloud) as account:
+        objects = Objects(account)
+        for container, names in (await lies_in(account, prefix)).items():
+            places = [Place(f"{prefix}-{container}", name) for name in names]
+            await objects.delete_all(places)
+            if containers:
+                await objects.delete(Place(f"{prefix}-{container}", ""))

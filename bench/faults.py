@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Play schedules of pushes, pulls, deletions and collections on a real cloud that fails at random.
+
+    .venv/bin/python bench/faults.py [--schedules N] [--seed S] [--processes N] [--json F]
+                                     [--plant NAME] [--state DIR]
+
+Each schedule is one of a seed, S-0, S-1 and so on; `--schedules 1 --seed 7-31` plays S-31 of 7
+again: the same people do the same under the same weather, though not to the millisecond. The exit
+status is 1 if one was found in which the registry broke its word. docs/reliability.md tells what is
+done and held.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# Instead of bench/, where registry.py would pass for the package `registry`.
+sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
+
+import uvloop  # noqa: E402 - needs the line above
+from rich.console import Console  # noqa: E402
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: E402
+
+from bench.swift import cloud_of  # noqa: E402
+from support.faultplants import PLANTS  # noqa: E402
+from support.faultrun import Outcome, Schedule, Stage, play  # noqa: E402
+from support.ledgers import Template  # noqa: E402
+from support.openstack import OpenStack  # noqa: E402
+from support.swift import wipe  # noqa: E402
+
+PREFIX = "faults"
+_stages: list[Stage] = []
+"""This process's own."""
+
+
+def prepare(directory: Path) -> None:
+    """Make ready to play, in a process of its own."""
+    logging.disable(logging.CRITICAL)
+    template = Template(Path(tempfile.mkdtemp(prefix="berth-faults-")))
+    _stages.append(Stage(OpenStack.read(directory), template, f"{PREFIX}-{os.getpid()}"))
+
+
+def play_one(seed: str, plant: str | None) -> Outcome:
+    """Play the schedule of *seed*."""
+    return uvloop.run(play(_stages[0], Schedule.of(seed), PLANTS.get(plant or "")))
+
+
+def outcomes(
+    directory: Path, seeds: list[str], processes: int, plant: str | None
+) -> Iterator[Outcome]:
+    """What came of each, as they end."""
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), prepare, (directory,))
+    with pool:
+        for each in as_completed([pool.submit(play_one, seed, plant) for seed in seeds]):
+            yield each.result()
+
+
+class Totals:
+    """Of all schedules."""
+
+    def __init__(self) -> None:
+        self.schedules = 0
+        self.counts: Counter[str] = Counter()
+        self.deeds: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
+        self.complaints: dict[str, str] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one in."""
+        self.schedules += 1
+        tally = asdict(outcome.tally)
+        self.deeds.update(tally.pop("operations"))
+        tally |= {"collected": outcome.collected, "orphans": outcome.orphans}
+        self.counts.update(tally)
+        self.faults.update(outcome.faults)
+        self.requests.update(outcome.requests)
+        if outcome.complaint is not None:
+            self.complaints[outcome.seed] = outcome.complaint
+
+    def line(self) -> str:
+        """The last line."""
+        parts = {
+            "schedules": self.schedules,
+            "requests": self.requests.total(),
+            "faults": self.faults.total(),
+            "kinds": len(self.faults),
+            **{name: self.counts[name] for name in ("acknowledged", "blobs", "bytes_checked",
+                                                     "collected", "orphans")},
+            "findings": len(self.complaints),
+        }  # fmt: skip
+        return "faults: " + " ".join(f"{name}={value}" for name, value in parts.items())
+
+
+def main() -> int:
+    """Play what the arguments say; answer the exit status."""
+    words = argparse.ArgumentParser(description="Random schedules on a cloud that fails.")
+    words.add_argument("--schedules", type=int, default=500)
+    words.add_argument("--seed", default="1", help="a word; the same one plays the same again")
+    words.add_argument("--processes", type=int, default=2, help="at once")
+    words.add_argument("--json", type=Path, metavar="F", help="write all counts there")
+    words.add_argument("--plant", choices=sorted(PLANTS), help="put this fault into the registry")
+    words.add_argument("--state", type=Path, help="a cloud that runs, in this directory")
+    asked = words.parse_args()
+    many = asked.schedules > 1
+    seeds = [f"{asked.seed}-{n}" for n in range(asked.schedules)] if many else [asked.seed]
+    totals = Totals()
+    begin = time.monotonic()
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with cloud_of(asked.state) as cloud, Progress(*columns, console=console) as progress:
+        task = progress.add_task("schedules", total=len(seeds))
+        try:
+            for outcome in outcomes(cloud.directory, seeds, asked.processes, asked.plant):
+                totals.add(outcome)
+                progress.advance(task)
+                if outcome.complaint is not None:
+                    console.print(f"{outcome.seed}: {outcome.complaint}", markup=False)
+        finally:
+            uvloop.run(wipe(cloud, PREFIX, containers=True))
+    seconds = time.monotonic() - begin
+    for name, count in sorted(totals.faults.items()):
+        sys.stdout.write(f"{count:8} {name}\n")
+    if asked.json:
+        document = {"seed": asked.seed, "seconds": round(seconds), **vars(totals)}
+        asked.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    sys.stdout.write(f"{totals.line()} seconds={seconds:.0f}\n")
+    return 1 if totals.complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

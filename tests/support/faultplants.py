@@ -1,0 +1,69 @@
+"""Faults put into the registry on purpose: the fault run that stays green on one is no good."""
+
+import hashlib
+import uuid
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import ColumnElement, bindparam, true, update
+
+from registry.oci.digest import Digest
+from registry.oci.errors import StorageUnavailable
+from registry.storage.ledger import condemning, uploads
+from registry.storage.ledger.prepared import Prepared
+from registry.storage.ledger.schema import upload
+from registry.storage.swift import blobs, sink
+
+
+def an_object_name_is_used_again(patch: pytest.MonkeyPatch) -> None:
+    """A deletion that comes late then hits what was pushed since."""
+
+    def same(digest: Digest) -> str:
+        fixed = uuid.UUID(hashlib.md5(digest.encoded.encode(), usedforsecurity=False).hexdigest())
+        return f"{digest.algorithm}/{digest.encoded}/{fixed}"
+
+    patch.setattr(blobs, "new_object_name", same)
+
+
+def nobody_looks_at_the_epoch(patch: pytest.MonkeyPatch) -> None:
+    """A writer that stood still records what it holds, though another took over."""
+    named = {"position": "after", "segments": "spelt", "lease_until": "until", "touched_at": "now"}
+    values: dict[str, object] = {column: bindparam(name) for column, name in named.items()}
+    careless = update(upload).where(upload.c.id == bindparam("wanted")).values(values)
+    patch.setattr(uploads, "_RECORD", Prepared(lambda _: careless))
+
+
+def nobody_looks_at_the_etag(patch: pytest.MonkeyPatch) -> None:
+    """What Swift has is taken for what was sent to it."""
+    finish = sink.Sink.finish
+
+    async def careless(self: sink.Sink) -> str:
+        try:
+            return await finish(self)
+        except StorageUnavailable as error:
+            if "not what was sent" not in str(error):
+                raise
+            return self._md5.hexdigest()
+
+    patch.setattr(sink.Sink, "finish", careless)
+
+
+def nothing_is_looked_at_again(patch: pytest.MonkeyPatch) -> None:
+    """Whatever the collector's plan says goes: what was promised or named since, too."""
+
+    def condemned(before: float) -> ColumnElement[bool]:
+        del before
+        return true()
+
+    patch.setattr(condemning, "is_unneeded", condemned)
+
+
+PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    plant.__name__: plant
+    for plant in (
+        an_object_name_is_used_again,
+        nobody_looks_at_the_epoch,
+        nobody_looks_at_the_etag,
+        nothing_is_looked_at_again,
+    )
+}

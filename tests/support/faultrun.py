@@ -1,0 +1,230 @@
+"""One schedule: people and a collector at work while it rains, and what is true afterwards."""
+
+import asyncio
+import random
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from registry.gc import collect, plan, sweep
+from registry.gc.plan import Plan
+from registry.gc.policy import HOUR, Rules
+from registry.oci.errors import RegistryError
+from support import faultverdict
+from support.faultactor import Actor
+from support.faultasker import Tally
+from support.faultmodel import SIZES, Repository, pushed, pushed_index, text
+from support.faultworld import World, adapted, chance_of, world
+from support.ledgers import Template
+from support.openstack import OpenStack
+from support.swift import new_prefix, wipe
+from support.weather import KINDS, Kind, Weather, some_kinds
+
+NO_GRACE = Rules(grace=0, uploads=0, trash=0, untagged=0)
+GRACE = Rules(grace=HOUR, uploads=HOUR, trash=HOUR, untagged=HOUR)
+TAGS = ("1", "2", "latest")
+Plant = Callable[[pytest.MonkeyPatch], None]
+"""Puts a fault into the registry on purpose."""
+SECONDS = 240.0
+"""No schedule takes a tenth of it."""
+
+
+DEEDS: Mapping[str, float] = {
+    "push": 8, "index": 1.5, "alone": 1, "pull": 3, "untag": 2, "delete": 1, "list": 1,
+    "contest": 0.7, "restart": 0.5,
+}  # fmt: skip
+"""What people do, and how often."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What happens, as far as it is not the machine's own timing."""
+
+    seed: str
+    kinds: Sequence[Kind]
+    """Faults that are about."""
+    rate: float
+    """Of requests that are spoilt while it rains."""
+    people: int
+    graceful: bool
+    """Whether what was promised is left alone for an hour; else it goes at once."""
+    small: bool
+    """Kilobytes go the ways that megabytes go."""
+    deeds: Mapping[str, float] = field(default_factory=lambda: DEEDS)
+
+    @classmethod
+    def of(cls, seed: str) -> Self:
+        """The schedule of a seed: always the same."""
+        chance = chance_of(seed)
+        return cls(
+            seed=seed,
+            kinds=some_kinds(chance),
+            rate=chance.choice([0.04, 0.08, 0.15]),
+            people=chance.choice([2, 2, 3]),
+            graceful=chance.random() < 0.4,
+            small=chance.random() < 0.97,
+        )
+
+    def only(self, *kinds: str, rate: float = 0.3) -> Self:
+        """The same with these kinds of faults."""
+        chosen = [kind for kind in KINDS if kind.name in kinds]
+        return replace(self, kinds=chosen, rate=rate)
+
+
+@dataclass
+class Outcome:
+    """What one schedule came to."""
+
+    seed: str
+    complaint: str | None = None
+    tally: Tally = field(default_factory=Tally)
+    faults: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
+    collected: int = 0
+    orphans: int = 0
+    """Objects that nothing names in the end."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where schedules are played, one after the other: its containers are emptied after each."""
+
+    cloud: OpenStack
+    template: Template
+    prefix: str = field(default_factory=new_prefix)
+
+    async def strike(self) -> None:
+        """Remove its containers."""
+        await wipe(self.cloud, self.prefix, containers=True)
+
+
+async def play(stage: Stage, schedule: Schedule, plant: Plant | None = None) -> Outcome:
+    """Live through one schedule; the registry may have a fault on purpose."""
+    seed = schedule.seed
+    weather = Weather(chance_of(seed, "weather"), schedule.kinds, schedule.rate)
+    outcome = Outcome(seed, faults=weather.counts, requests=weather.requests)
+    directory = Path(tempfile.mkdtemp(prefix="berth-faults-"))
+    with adapted(small=schedule.small) as patch:
+        if plant is not None:
+            plant(patch)
+        try:
+            async with asyncio.timeout(SECONDS):
+                placed = world(directory, stage.cloud, stage.template, weather, stage.prefix)
+                async with placed as here:
+                    await _live(here, schedule, outcome)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the seed goes with it
+            outcome.complaint = "".join(traceback.format_exception(error)[-3:])
+        finally:
+            await wipe(stage.cloud, stage.prefix)
+    return outcome
+
+
+async def _live(here: World, schedule: Schedule, outcome: Outcome) -> None:
+    seed, graceful = schedule.seed, schedule.graceful
+    names = [f"east/{word}" for word in ("red", "green", "blue")[: schedule.people]]
+    limits = httpx.Limits(max_connections=100)
+    async with httpx.AsyncClient(timeout=60, limits=limits) as http:
+        actors = [
+            Actor(here, http, Repository(name), [other for other in names if other != name],
+                  chance_of(seed, name), outcome.tally, graceful=graceful)
+            for name in names
+        ]  # fmt: skip
+        rules = GRACE if graceful else NO_GRACE
+        if not graceful:
+            for replica in here.replicas:
+                replica.storage.promise = -1.0
+        async with (
+            _beside(_change_weather(here, chance_of(seed, "rain"))),
+            _beside(_collect(here, rules, chance_of(seed, "collector"), outcome)),
+        ):
+            await asyncio.gather(*(_day(here, actor, schedule.deeds) for actor in actors))
+        await here.calm()
+        await faultverdict.hold(here, actors, outcome)
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """*work* goes on meanwhile; if it fails, so does this."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        (result,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(result, Exception):
+        raise result
+
+
+async def _change_weather(here: World, chance: random.Random) -> None:
+    while True:
+        here.weather.rains = chance.random() < 0.7
+        await asyncio.sleep(chance.uniform(0.1, 0.8))
+
+
+async def _collect(here: World, rules: Rules, chance: random.Random, outcome: Outcome) -> None:
+    """Collect, by plans that may be old; fold the journal now and then."""
+    plans: list[Plan] = []
+    async with here.collector() as (storage, collection):
+        while True:
+            await asyncio.sleep(chance.uniform(0.1, 0.6))
+            clock = _now()
+            try:
+                if plans and chance.random() < 0.3:
+                    old = chance.choice(plans)
+                    report = await sweep.execute(storage, collection, old, rules, clock)
+                elif chance.random() < 0.15:
+                    await storage.journal.fold()
+                    continue
+                else:
+                    plans.append(await plan.make(collection, rules, clock))
+                    _, report = await collect.run(storage, collection, rules, clock)
+            except (RegistryError, collect.Busy):
+                continue
+            outcome.collected += report.objects
+
+
+def _now() -> float:
+    """A little ahead, so that what was promised this moment is promised no more."""
+    return time.time() + 0.001
+
+
+async def _day(here: World, actor: Actor, deeds: Mapping[str, float]) -> None:
+    chance = actor.chance
+    for _ in range(chance.randint(3, 5)):
+        what = chance.choices(list(deeds), list(deeds.values()))[0]
+        actor.tally.done(what)
+        if what == "restart":
+            with here.fair():
+                await here.restart(chance.randrange(2))
+        else:
+            words = "".join(chance.choices(list(SIZES), k=chance.choice([1, 1, 2])))
+            await _do(actor, what, chance.choice(TAGS), words)
+
+
+async def _do(actor: Actor, what: str, tag: str, words: str) -> None:
+    match what:
+        case "push":
+            await actor.push(tag, pushed(words))
+        case "index":
+            await actor.push(tag, pushed_index(tuple(sorted({words, words[:1]}))))
+        case "alone":
+            await actor.put(tag, pushed(words))
+        case "pull":
+            await actor.pull(tag)
+        case "untag":
+            await actor.delete_tag(tag)
+        case "delete":
+            await actor.delete_settled(tag)
+        case "contest":
+            await actor.be_taken_over(text(max(words, "c")[-1]).encode())
+        case _:
+            await actor.list_tags()

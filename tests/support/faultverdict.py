@@ -1,0 +1,138 @@
+"""What is true once it rains no more: nothing is lost, all agrees, and nothing is left over."""
+
+import time
+from typing import Any
+
+from sqlalchemy import create_engine, select
+from sqlalchemy.engine import Engine
+
+from registry import agreement
+from registry.gc import collect
+from registry.gc.policy import Rules
+from registry.storage.ledger import SqlLedger
+from registry.storage.ledger.schema import (
+    blob,
+    manifest,
+    member,
+    record,
+    reference,
+    repository,
+    tag,
+)
+from registry.storage.storage import Storage
+from registry.storage.swift.large import UPLOAD
+from registry.storage.swift.names import Names
+from registry.storage.swift.objects import Objects
+from support.faultactor import Actor
+from support.faultmodel import Wrong, pushed
+from support.faultworld import World
+from support.swift import account_of, lies_in
+
+NO_GRACE = Rules(grace=0, uploads=0, trash=0, untagged=0)
+
+
+async def hold(here: World, actors: list[Actor], outcome: Any) -> None:
+    """Raise Wrong where something is not as it must be."""
+    await hold_whole(actors, 0)
+    for actor in actors:
+        if not await actor.push("last", pushed("a")):
+            raise Wrong(f"{actor.repository.name} cannot be pushed to in fair weather")
+    for actor in actors:
+        actor.graceful = False
+    async with here.collector() as (storage, collection):
+        await storage.flusher.flush_all()
+        for replica in here.replicas:
+            await replica.storage.blobs.settle()  # type: ignore[attr-defined]
+        for _ in range(2):
+            _, report = await collect.run(storage, collection, NO_GRACE, time.time() + 1)
+            if report.waiting:
+                raise Wrong(f"{report.waiting} objects cannot be deleted in fair weather")
+        await storage.blobs.settle()  # type: ignore[attr-defined]
+        await hold_journal(here, storage)
+    await hold_whole(actors, 1)
+    outcome.orphans = await left_over(here)
+
+
+async def hold_whole(actors: list[Actor], replica: int) -> None:
+    """Every tag is one of what it may be, the same at both replicas, and whole."""
+    for actor in actors:
+        for name, belief in actor.repository.tags.items():
+            for number in (replica, 1 - replica):
+                await actor.read_tag(name, replica=number)
+            if belief.maybe:
+                raise Wrong(f"nobody says what {actor.repository.name}:{name} is")
+            if belief.settled is not None and not await actor.pull(name, replica=replica):
+                raise Wrong(f"{actor.repository.name}:{name} does not come whole")
+        await actor.list_tags()
+
+
+async def hold_journal(here: World, storage: Storage) -> None:
+    """A ledger made of the journal has the same names."""
+    heads, known = await storage.journal.heads(), await storage.ledger.heads()
+    if dict(heads) != dict(known):
+        raise Wrong(f"the journal ends at {heads}, the ledger at {known}")
+    path = here.directory / "rebuilt.db"
+    path.unlink(missing_ok=True)
+    ledger = await SqlLedger.open(f"sqlite:///{path}")
+    try:
+        await agreement.rebuild(storage.journal, ledger, lambda _: None)
+    finally:
+        await ledger.close()
+    was, now = (_names(url) for url in (here.config.ledger_url, f"sqlite:///{path}"))
+    for table in was:
+        if was[table] != now[table]:
+            raise Wrong(f"rebuilt, {table} has not {was[table] ^ now[table]}")
+
+
+def _names(url: str) -> dict[str, set[Any]]:
+    """The rows of the tables that a rebuild restores; repositories by their names."""
+    engine = create_engine(url)
+    try:
+        return _read(engine)
+    finally:
+        engine.dispose()
+
+
+def _read(engine: Engine) -> dict[str, set[Any]]:
+    kept = {}
+    with engine.connect() as connection:
+        for table, columns in (
+            (tag, (tag.c.name, tag.c.digest)),
+            (manifest, (manifest.c.digest, manifest.c.media_type, manifest.c.content)),
+            (reference, (reference.c.manifest_digest, reference.c.digest, reference.c.kind)),
+        ):
+            here = select(repository.c.name, *columns).where(
+                repository.c.id == table.c.repository_id
+            )
+            kept[table.name] = {tuple(row) for row in connection.execute(here)}
+        for table in (record, member):
+            without = {"created_at", "updated_at", "version"}
+            told = select(*(each for each in table.c if each.name not in without))
+            kept[table.name] = {tuple(row) for row in connection.execute(told)}
+    return kept
+
+
+async def left_over(here: World) -> int:
+    """How many objects in Swift nothing needs; raises Wrong where one is missing."""
+    engine = create_engine(here.config.ledger_url)
+    with engine.connect() as connection:
+        needed = {row.object for row in connection.execute(select(blob.c.object))}
+    engine.dispose()
+    async with account_of(here.cloud) as account:
+        found = await lies_in(account, here.prefix)
+        held = {name for place in found for name in found[place] if place.startswith("blobs-")}
+        if missing := needed - held:
+            raise Wrong(f"the ledger names objects that are not there: {sorted(missing)}")
+        used = await _uploads_used(Objects(account), here, needed)
+    uploads = [name for name in found.get("uploads", []) if name.split("/")[0] not in used]
+    return len(held - needed) + len(uploads)
+
+
+async def _uploads_used(objects: Objects, here: World, needed: set[str]) -> set[str]:
+    """The uploads of which large objects hold segments."""
+    used = set()
+    for name in needed:
+        head = await objects.head(Names(here.prefix).object(name))
+        if head is not None and head.is_large:
+            used.add(head.headers[UPLOAD])
+    return used
