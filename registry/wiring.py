@@ -196,12 +196,21 @@ async def _collect(config: Config, storage: Storage) -> None:
 
 
 async def _watch(storage: Storage, guard: Guard) -> None:
-    """Every second: do store and ledger fit together again? Every hour: keys, and the journal."""
+    """Every second: do store and ledger still, or again, fit together? Every hour: keys, journal.
+
+    After an interruption at once, since nothing is changed until it is known.
+    """
+    watch = agreement.Watch(storage)
     for second in itertools.count(1):
-        await asyncio.sleep(1)
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            if watch.is_in_doubt:
+                break
         try:
-            if storage.disagreement is not None:
-                await agreement.settle(storage)
+            if await watch.look():
+                _log.info("store and ledger fit together")
+                if guard.tokens is not None:
+                    await guard.tokens.rotate()  # another ledger may have had other keys
             if second % 3600 == 0:
                 if guard.tokens is not None:
                     await guard.tokens.rotate()

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt.algorithms import ECAlgorithm
 
 from registry.auth.seal import Seal
-from registry.oci.errors import Unauthorized
+from registry.oci.errors import StorageUnavailable, Unauthorized
 
 ALGORITHM = "ES256"
 ROTATE_AFTER = 30 * 86400.0
@@ -261,6 +261,8 @@ class Tokens:
         return key
 
     def _newest(self) -> _Key:
+        if not self._keys:
+            raise StorageUnavailable("the ledger has no signing keys just now")
         return max(self._keys.values(), key=lambda key: (key.created_at, key.kid))
 
     async def _load(self) -> None:

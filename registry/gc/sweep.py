@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from registry.gc.plan import Plan
 from registry.gc.policy import Rules
-from registry.oci.errors import RegistryError
+from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.storage.collection import Collection
 from registry.storage.storage import Storage
 
@@ -57,6 +57,7 @@ async def execute(
                 await storage.flusher.flush(position)
                 report.manifests += 1
     before = now - rules.grace
+    await _hold_agreed(storage)
     for repository, digests in plan.links.items():
         for some in _batches(digests):
             condemned = await collection.condemn(repository, some, before)
@@ -67,12 +68,23 @@ async def execute(
             report.blobs += len(condemned.objects)
             report.bytes += sum(each.size for each in condemned.objects)
             progress(report.links)
+    await _hold_agreed(storage)
     for some in _batches(plan.unlinked):
         condemned = await collection.condemn_unlinked(some, before)
         report.blobs += len(condemned.objects)
         report.bytes += sum(each.size for each in condemned.objects)
     await remove(storage, collection, report)
     return report
+
+
+async def _hold_agreed(storage: Storage) -> None:
+    """Raise StorageUnavailable if the ledger may have become another one since the run began.
+
+    It is asked something, so that an interruption is noticed if there was one.
+    """
+    await storage.ledger.count_lines()
+    if storage.disagreement is not None:
+        raise StorageUnavailable(storage.disagreement)
 
 
 async def remove(storage: Storage, collection: Collection, report: Report) -> None:
@@ -82,6 +94,7 @@ async def remove(storage: Storage, collection: Collection, report: Report) -> No
         waiting = [each for each in await collection.removals() if each not in tried]
         if not waiting:
             return
+        await _hold_agreed(storage)
         gone = []
         for name in waiting:
             tried.add(name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from registry.oci.errors import RegistryError, StorageUnavailable
-from registry.storage.ports import Journal
+from registry.storage.ports import DOUBT, Journal
 from registry.storage.records import JournalLine, Position
 
 PAGE: Final = 1000
@@ -17,11 +17,16 @@ PAGE: Final = 1000
 class Outbox(Protocol):
     """What a flusher needs of a ledger."""
 
+    @property
+    def interruptions(self) -> int:
+        """As in Ledger."""
+        ...
+
     async def pending_lines(self, after: Mapping[str, int] | None = None) -> list[JournalLine]:
         """As in Ledger."""
         ...
 
-    async def settle(self, heads: Mapping[str, int]) -> None:
+    async def settle(self, heads: Mapping[str, int], *, seen: int | None = None) -> None:
         """As in Ledger."""
         ...
 
@@ -49,18 +54,31 @@ class Flusher:
         self._settle_at = settle_at
         self._count = count
         self._heads: dict[str, int] = {}
-        """What is known to lie in the journal."""
+        """What is known to lie in the journal, of lines that the ledger had."""
+        self._trusted = ledger.interruptions
         self._unsettled = 0
         self._enough = asyncio.Event()
         self._round: asyncio.Task[None] | None = None
         self._settling: asyncio.Task[None] | None = None
 
+    def trust(self, seen: int) -> None:
+        """Take the ledger for the store's own again, as it was after *seen* interruptions.
+
+        What lay in the journal may be lines of another ledger's past: it is all looked for anew.
+        """
+        if seen != self._trusted:
+            self._heads.clear()
+            self._trusted = seen
+
     async def flush(self, position: Position) -> None:
         """Answer once the journal holds *position*.
 
         Raises StorageUnavailable or StorageFull; the line stays pending then, and a later flush,
-        of whatever position, tries it again.
+        of whatever position, tries it again. So it is, too, after an interruption of the ledger
+        until it is ``trust``ed again: the line may stand where the journal has another.
         """
+        if self._ledger.interruptions != self._trusted:
+            raise StorageUnavailable(DOUBT)
         if self._holds(position):
             return
         if self._round is not None:
@@ -108,6 +126,7 @@ class Flusher:
             self._settling = asyncio.create_task(self._settle_later())
 
     async def _append_pending(self) -> None:
+        seen = self._trusted
         while True:
             lines = await self._ledger.pending_lines(self._heads)
             if lines:
@@ -115,6 +134,8 @@ class Flusher:
                 await self._journal.append(lines)
                 if self._count is not None:
                     self._count(time.monotonic() - began, len(lines))
+                if seen != self._trusted:
+                    raise StorageUnavailable(DOUBT)
                 for line in lines:
                     self._heads[line.position.project] = line.position.sequence
                 self._unsettled += len(lines)
@@ -139,8 +160,7 @@ class Flusher:
         self._enough.clear()
         settled, self._unsettled = self._unsettled, 0
         try:
-            heads = await self._journal.heads()
-            await self._ledger.settle(heads)
+            await self._ledger.settle(dict(self._heads), seen=self._trusted)
         except BaseException:
             self._unsettled += settled
             raise

@@ -21,7 +21,7 @@ from registry.storage import journal_folds
 from registry.storage.durable import make_directory, sync_directory, write_all, write_aside
 from registry.storage.faults import unavailable_on
 from registry.storage.folding import Folded
-from registry.storage.lines import advance, decode, decode_heads, encode, encode_heads
+from registry.storage.lines import advance, decode, decode_heads, encode, encode_heads, position_of
 from registry.storage.records import JournalLine, Position, StoreIdentity
 
 ROTATE_AT: Final = 64 * 1024 * 1024
@@ -69,6 +69,10 @@ class FilesystemJournal:
                 if not batch:
                     return
 
+    async def contradicted(self, lines: Sequence[JournalLine]) -> set[str]:
+        wanted = {line.position: encode(line) for line in lines}
+        return await self._alone(lambda: self._contradicted(wanted)) if wanted else set()
+
     async def folded(self) -> Mapping[str, Folded]:
         return await self._alone(self._folded)
 
@@ -111,6 +115,25 @@ class FilesystemJournal:
             # Also where all was there: who wrote it may have died before it was durable.
             self._write(fresh)
             self._heads = heads
+
+    def _contradicted(self, wanted: dict[Position, bytes]) -> set[str]:
+        """Looks from the newest log back: lines that are still pending are mostly in the last."""
+        with self._locked():
+            self._catch_up()
+            heads = self._heads
+            missing = {each for each in wanted if each.sequence <= heads.get(each.project, 0)}
+            found = set()
+            for path in sorted(self._directory.glob("*.log"), reverse=True):
+                if not missing:
+                    break
+                with path.open("rb") as file:
+                    for text in file:
+                        place = position_of(text)
+                        if place in missing:
+                            missing.remove(place)
+                            if text != wanted[place]:
+                                found.add(place.project)
+            return found
 
     def _durable_heads(self) -> Mapping[str, int]:
         with self._locked():

@@ -45,6 +45,15 @@ def decode(text: bytes) -> JournalLine:
     return line
 
 
+def position_of(text: bytes) -> Position | None:
+    """Where the line that *text* is stands, whatever else it says; None if it is none."""
+    try:
+        project, sequence, _ = text.split(b" ", 2)
+        return Position(project.decode(), int(sequence))
+    except ValueError:
+        return None
+
+
 def advance(heads: dict[str, int], text: bytes) -> JournalLine | None:
     """The line that *text* is, and *heads* with it; None if it is no new one.
 

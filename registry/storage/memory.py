@@ -133,6 +133,14 @@ class MemoryJournal:
         self._folded = dict(folding.bounds())
         return len(self._lines)
 
+    async def contradicted(self, lines: Sequence[JournalLine]) -> set[str]:
+        wanted = {line.position: line.content for line in lines}
+        return {
+            line.position.project
+            for line in self._lines
+            if wanted.get(line.position, line.content) != line.content
+        }
+
     async def folded(self) -> Mapping[str, Folded]:
         return dict(self._folded)
 

@@ -56,6 +56,8 @@ class MemoryLedger:
         self._heads: dict[str, int] = {}
         self._pending: dict[Position, bytes] = {}
         self._identity: tuple[StoreIdentity, bool] | None = None
+        self.interruptions = 0
+        """Of a process's own memory there are none; tests count some."""
         self._keys: dict[str, tuple[bytes, float]] = {}
         self._revoked: dict[str, float] = {}
 
@@ -302,7 +304,9 @@ class MemoryLedger:
         )
         return [JournalLine(place, self._pending[place]) for place in islice(found, LINES)]
 
-    async def settle(self, heads: Mapping[str, int]) -> None:
+    async def settle(self, heads: Mapping[str, int], *, seen: int | None = None) -> None:
+        if seen is not None and seen != self.interruptions:
+            raise StorageUnavailable("the ledger was out of reach meanwhile")
         for place in list(self._pending):
             if place.sequence <= heads.get(place.project, 0):
                 del self._pending[place]
@@ -334,6 +338,9 @@ class MemoryLedger:
     async def heads(self) -> Mapping[str, int]:
         return {project: head for project, head in self._heads.items() if head}
 
+    async def count_lines(self) -> int:
+        return sum(self._heads.values())
+
     async def identity(self) -> tuple[StoreIdentity, bool] | None:
         return self._identity
 
@@ -364,6 +371,8 @@ class MemoryLedger:
 
     def _change(self, change: Change) -> Position:
         """Carry *change* out, with the records that end by it, and write its line."""
+        if self._identity is not None and not self._identity[1]:
+            raise StorageUnavailable("the ledger is being rebuilt: nothing is changed meanwhile")
         change = replace(change, gone=self._names.ended(change))
         self._names.apply(change)
         project = change.repository.project

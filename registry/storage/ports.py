@@ -1,7 +1,7 @@
 """The stores behind the registry: what each promises, whatever it is made of."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
@@ -20,6 +20,9 @@ from registry.storage.records import (
     StoreIdentity,
     Upload,
 )
+
+DOUBT: Final = "the ledger was out of reach: whether it is as it was is being looked at"
+"""What is said between an interruption of the ledger and the next comparison with the store."""
 
 
 class SegmentWriter(Protocol):
@@ -122,6 +125,13 @@ class Journal(Protocol):
         """
         ...
 
+    async def contradicted(self, lines: Sequence[JournalLine]) -> set[str]:
+        """The projects of those of *lines* in whose place the journal has another line.
+
+        A place that was folded, or has no line yet, contradicts nobody.
+        """
+        ...
+
     async def folded(self) -> Mapping[str, Folded]:
         """Of each project that was folded: where its folded lines begin and end.
 
@@ -150,6 +160,14 @@ class Ledger(Protocol):
     line that the same transaction wrote; the change may be acknowledged once that is flushed.
     ``find_`` raises when absent. Any method may raise StorageUnavailable.
     """
+
+    @property
+    def interruptions(self) -> int:
+        """How often it was out of reach so far, and so may have come back as an earlier one.
+
+        Counted before anything is read from, or written to, what came back.
+        """
+        ...
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -357,8 +375,12 @@ class Ledger(Protocol):
         """
         ...
 
-    async def settle(self, heads: Mapping[str, int]) -> None:
-        """Forget pending lines up to each project's head: they lie in the journal."""
+    async def settle(self, heads: Mapping[str, int], *, seen: int | None = None) -> None:
+        """Forget pending lines up to each project's head: they lie in the journal.
+
+        Raises StorageUnavailable if there were more than *seen* interruptions: then this ledger
+        may not be the one whose lines those were.
+        """
         ...
 
     async def replay(self, lines: Sequence[JournalLine]) -> None:
@@ -380,6 +402,10 @@ class Ledger(Protocol):
         """Each project's last sequence."""
         ...
 
+    async def count_lines(self) -> int:
+        """How many lines were ever drawn: fewer than before are an earlier state's, put back."""
+        ...
+
     async def identity(self) -> tuple[StoreIdentity, bool] | None:
         """Whose ledger this is, and whether it is whole (False: a rebuild is under way).
 
@@ -388,7 +414,11 @@ class Ledger(Protocol):
         ...
 
     async def found(self, identity: StoreIdentity, *, whole: bool) -> None:
-        """Say whose ledger this is. Raises StorageUnavailable if it is another store's."""
+        """Say whose ledger this is. Raises StorageUnavailable if it is another store's.
+
+        Once it is said that it is not *whole*, no change of names is under way, and each one is
+        refused with StorageUnavailable until it is whole again.
+        """
         ...
 
     # -- secrets of the server ------------------------------------------------------------------

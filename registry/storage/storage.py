@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from registry.limits import UNBOUNDED, Allowances, FixedAllowances
 from registry.oci.digest import Digest, Hasher
 from registry.oci.image import ImageConfig
-from registry.storage.ports import BlobStore, Journal, Ledger
+from registry.storage.ports import DOUBT, BlobStore, Journal, Ledger
 from registry.storage.projection import Openings
 from registry.storage.records import Position, Upload
 
@@ -23,6 +23,10 @@ class Flush(Protocol):
 
     async def flush_all(self) -> None:
         """Bring every pending line into the journal."""
+        ...
+
+    def trust(self, seen: int) -> None:
+        """Take the ledger, after *seen* interruptions, for the store's own."""
         ...
 
     async def close(self) -> None:
@@ -94,5 +98,26 @@ class Storage:
     """What records open to those of other projects; None: nothing."""
     allowances: Allowances = field(default_factory=lambda: FixedAllowances(UNBOUNDED, {}))
     """Limits that are kept elsewhere than in the ledger."""
-    disagreement: str | None = None
-    """Why ledger and store do not fit together; while it is set nothing is changed or denied."""
+    verdict: str | None = None
+    """What the last comparison of ledger and store came to; see ``disagreement``."""
+    seen: int = 0
+    """The ledger's interruptions at that time."""
+
+    @property
+    def disagreement(self) -> str | None:
+        """Why ledger and store do not fit together; unless it is None nothing is changed or denied.
+
+        After an interruption the ledger may be an earlier one, so it is not believed until they
+        have been compared again.
+        """
+        return self.verdict if self.ledger.interruptions == self.seen else DOUBT
+
+    @disagreement.setter
+    def disagreement(self, verdict: str | None) -> None:
+        self.conclude(verdict, self.ledger.interruptions)
+
+    def conclude(self, verdict: str | None, seen: int) -> None:
+        """Note what a comparison came to that began after *seen* interruptions."""
+        self.verdict, self.seen = verdict, seen
+        if verdict is None:
+            self.flusher.trust(seen)

@@ -106,6 +106,15 @@ class JournalContract:
         await journal.append([line(SHOES, missing), line(SHOES, missing + 1)])
         assert (await journal.heads())[SHOES] == missing + 1
 
+    async def test_another_line_in_its_place_contradicts_a_line(self, journal: Journal) -> None:
+        await journal.append([line(SHOES, 1), line(SHOES, 2), line(HATS, 1)])
+        lines = [line(SHOES, 1), line(SHOES, 2), line(HATS, 1), line(HATS, 2)]
+        assert await journal.contradicted([]) == set()
+        assert await journal.contradicted(lines) == set(), "the same, or not there yet"
+        other = line(SHOES, 1, '{"other": true}')
+        assert await journal.contradicted([other, *lines[1:]]) == {SHOES}
+        assert await journal.contradicted([line(HATS, 2, "{}")]) == set()
+
     async def test_a_gap_within_the_lines_is_refused(self, journal: Journal) -> None:
         with pytest.raises(StorageUnavailable):
             await journal.append([line(SHOES, 1), line(SHOES, 3)])

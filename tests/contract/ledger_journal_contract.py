@@ -1,11 +1,12 @@
 """What every Ledger promises of its journal, its identity and the server's secrets."""
 
+import asyncio
 import contextlib
 
 import pytest
 
 from registry.oci.errors import BlobUnknown, ManifestUnknown, StorageUnavailable
-from registry.oci.names import Tag
+from registry.oci.names import RepositoryName, Tag
 from registry.storage.memory_ledger import MemoryLedger
 from registry.storage.ports import Ledger
 from registry.storage.records import JournalLine, Member, Position, StoreIdentity
@@ -91,6 +92,54 @@ class LedgerJournalContract:
         assert left == [Position("hats", 1), Position("shoes", 3)]
         await ledger.settle({"shoes": 2, "gloves": 9})
         assert await ledger.heads() == {"hats": 1, "shoes": 3}
+
+    async def test_lines_are_counted_over_all_projects(self, ledger: Ledger) -> None:
+        assert await ledger.count_lines() == 0
+        for name in (SHOES, SHOES, HATS):
+            await ledger.put_manifest(put(name, "a"))
+        await ledger.settle({"shoes": 2})
+        assert await ledger.count_lines() == 3
+
+    async def test_nothing_is_settled_that_another_ledger_may_have_had(
+        self, ledger: Ledger
+    ) -> None:
+        await ledger.put_manifest(put(SHOES, "a"))
+        with pytest.raises(StorageUnavailable):
+            await ledger.settle({"shoes": 1}, seen=ledger.interruptions - 1)
+        assert len(await ledger.pending_lines()) == 1
+        await ledger.settle({"shoes": 1}, seen=ledger.interruptions)
+        assert await ledger.pending_lines() == []
+
+    async def test_while_it_is_half_rebuilt_nothing_is_changed(self, ledger: Ledger) -> None:
+        identity = StoreIdentity("store", 1)
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base")))
+        (record, *_) = await ledger.list_records(projects=None, filters={}, limit=9)
+        before = await observe(ledger)
+        await ledger.found(identity, whole=False)
+        for change in (
+            ledger.put_manifest(put(SHOES, "b", "v1")),
+            ledger.put_manifest(put(HATS, "a")),
+            ledger.delete_tag(SHOES, Tag.parse("v1")),
+            ledger.delete_manifest(SHOES, manifest("a").digest),
+            ledger.share_record(record.id, visibility="public"),
+        ):
+            with pytest.raises(StorageUnavailable):
+                await change
+        assert await ledger.heads() == {"shoes": 1}
+        await ledger.found(identity, whole=True)
+        assert await observe(ledger) == before
+        assert await ledger.delete_tag(SHOES, Tag.parse("v1")) == Position("shoes", 2)
+
+    async def test_once_it_is_half_rebuilt_no_change_is_under_way(self, ledger: Ledger) -> None:
+        names = [RepositoryName(f"project-{n % 3}", f"at/{n}") for n in range(12)]
+        changes = [asyncio.create_task(ledger.put_manifest(put(name, "a"))) for name in names]
+        await asyncio.sleep(0)
+        await ledger.found(StoreIdentity("store", 1), whole=False)
+        heads = await ledger.heads()
+        done = await asyncio.gather(*changes, return_exceptions=True)
+        assert {type(each) for each in done} <= {Position, StorageUnavailable}
+        assert await ledger.heads() == heads
+        assert sum(heads.values()) == sum(isinstance(each, Position) for each in done)
 
     async def test_a_replay_makes_everything_anew(self, ledger: Ledger) -> None:
         source = MemoryLedger()

@@ -58,7 +58,16 @@ class Alternating(FilesystemJournal):
         self._journals = list(journals)
 
     def __getattribute__(self, name: str) -> object:
-        if name in {"append", "read", "heads", "identity", "found", "fold", "folded"}:
+        if name in {
+            "append",
+            "read",
+            "heads",
+            "identity",
+            "found",
+            "fold",
+            "folded",
+            "contradicted",
+        }:
             journals = object.__getattribute__(self, "_journals")
             journals.append(journals.pop(0))
             return getattr(journals[0], name)

@@ -22,6 +22,7 @@ class Outbox:
         self.pending: list[JournalLine] = []
         self.settled: list[dict[str, int]] = []
         self.failing: StorageUnavailable | None = None
+        self.interruptions = 0
 
     def change(self, count: int = 1, project: str = SHOES) -> Position:
         """What a transaction does; the last position."""
@@ -41,7 +42,8 @@ class Outbox:
         )
         return list(islice(fresh, PAGE))
 
-    async def settle(self, heads: Mapping[str, int]) -> None:
+    async def settle(self, heads: Mapping[str, int], *, seen: int | None = None) -> None:
+        assert seen == self.interruptions
         if self.failing is not None:
             raise self.failing
         await asyncio.sleep(0)
@@ -262,6 +264,40 @@ async def test_close_does_not_fail_where_nothing_can_be_settled(
     await flusher.flush(ledger.change())
     await flusher.close()
     assert len(ledger.pending) == 1
+
+
+async def test_after_an_interruption_nothing_is_acknowledged_until_the_ledger_is_trusted(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    await flusher.flush(ledger.change(3))
+    ledger.heads, ledger.pending = {SHOES: 1}, []  # put back
+    ledger.interruptions += 1
+    position = ledger.change()
+    assert position.sequence == 2, "where the journal has another line"
+    with pytest.raises(StorageUnavailable):
+        await flusher.flush(position)
+    assert len(journal.appends) == 1
+    ledger.heads = {SHOES: 3}  # rebuilt
+    ledger.pending = []
+    flusher.trust(ledger.interruptions)
+    await flusher.flush(ledger.change())
+    assert await journal.heads() == {SHOES: 4}
+    await flusher.close()
+
+
+async def test_an_interruption_during_an_append_leaves_nothing_known(
+    ledger: Outbox, journal: SlowJournal, flusher: Flusher
+) -> None:
+    flush = asyncio.create_task(flusher.flush(ledger.change()))
+    await asyncio.sleep(0.002)
+    ledger.interruptions += 1
+    flusher.trust(ledger.interruptions)
+    with pytest.raises(StorageUnavailable):
+        await flush
+    ledger.pending = []
+    await flusher.flush(Position(SHOES, 1))
+    assert await journal.heads() == {SHOES: 1}
+    await flusher.close()
 
 
 async def test_flush_all_brings_in_what_a_crash_left_and_settles(

@@ -36,6 +36,7 @@ from registry.storage.ledger.schema import (
     record,
     record_use,
     reference,
+    removal,
     repository,
     tag,
 )
@@ -111,6 +112,7 @@ _DELETE_TAGS = PreparedList(
     lambda names: delete(tag).where(tag.c.repository_id == _HERE, tag.c.name.in_(names))
 )
 _RESTORE_BLOB = Prepared(_restore_blob, columns_of(blob, ["verified_at", "bad"]))
+_KEEP_OBJECT = Prepared(lambda _: delete(removal).where(removal.c.object == bindparam("object")))
 _ADD_LINK = upsert(link)
 _DELETE_LINK = Prepared(
     lambda _: delete(link).where(link.c.repository_id == _HERE, link.c.digest == _DIGEST)
@@ -216,6 +218,8 @@ def restore_blobs(connection: Connection, here: int, change: Change) -> None:
         for each in change.blobs
     ]
     _RESTORE_BLOB.many(connection, blobs)
+    # An earlier ledger that was put back may have condemned what is needed since.
+    _KEEP_OBJECT.many(connection, [{"object": each.object} for each in change.blobs])
     links = [
         {"repository_id": here, "digest": str(each.digest), "touched_at": change.at}
         for each in change.blobs

@@ -82,6 +82,10 @@ class SqlLedger:
         """Let go of the connections."""
         await self._database.close()
 
+    @property
+    def interruptions(self) -> int:
+        return self._database.interruptions
+
     def _now(self, connection: Connection) -> float:
         return self._database.now(connection) if self._clock is None else self._clock()
 
@@ -268,8 +272,14 @@ class SqlLedger:
     async def pending_lines(self, after: Mapping[str, int] | None = None) -> list[JournalLine]:
         return await self._database.read(lambda c: writes.pending_lines(c, after or {}))
 
-    async def settle(self, heads: Mapping[str, int]) -> None:
-        await self._database.write(lambda c: writes.settle(c, heads), durable=False)
+    async def settle(self, heads: Mapping[str, int], *, seen: int | None = None) -> None:
+        def work(connection: Connection) -> None:
+            # The connection is there by now, so its server was counted if it is another one.
+            if seen is not None and self._database.interruptions != seen:
+                raise StorageUnavailable("the ledger was out of reach meanwhile")
+            writes.settle(connection, heads)
+
+        await self._database.write(work, durable=False)
 
     async def replay(self, lines: Sequence[JournalLine]) -> None:
         await self._database.write(lambda c: writes.replay(c, lines))
@@ -279,6 +289,10 @@ class SqlLedger:
 
     async def heads(self) -> Mapping[str, int]:
         return await self._database.read(writes.heads)
+
+    async def count_lines(self) -> int:
+        self._database.check()
+        return await self._database.read(writes.count_lines)
 
     async def identity(self) -> tuple[StoreIdentity, bool] | None:
         def work(connection: Connection) -> tuple[StoreIdentity, bool] | None:
@@ -297,6 +311,8 @@ class SqlLedger:
             if (row.identity, row.epoch) != (identity.store, identity.epoch):
                 raise StorageUnavailable(f"the ledger belongs to store {row.identity} already")
             connection.execute(update(store).values(whole=whole))
+            if not whole:
+                writes.wait_for_changes(connection)
 
         await self._database.write(work)
 

@@ -1,6 +1,7 @@
 """A PostgreSQL server: every call in one of a few threads, each with a connection of the pool."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.types.string import StrDumperUnknown
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, ExceptionContext, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from registry.oci.errors import StorageUnavailable
@@ -16,6 +17,15 @@ from registry.storage.ledger.faults import translated
 
 POOL: Final = 16
 """Connections at most, of one process."""
+LIMITS: Final = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""libpq's: how long a server that is out of reach is waited for, unless the URL says otherwise.
+Seconds, but the last: milliseconds."""
 RETRIES: Final = 6
 """Of a transaction that PostgreSQL broke off because of others."""
 _BROKEN_OFF: Final = {"40001", "40P01", "23503", "23505"}
@@ -29,8 +39,10 @@ class PostgresqlDatabase:
     """READ COMMITTED; what must not change under a transaction is locked by it."""
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        said = make_url(url).query
         self._engine = create_engine(
             url,
+            connect_args={name: value for name, value in LIMITS.items() if name not in said},
             pool_size=POOL,
             max_overflow=0,
             pool_pre_ping=True,
@@ -38,7 +50,12 @@ class PostgresqlDatabase:
             execution_options=options,
         )
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "connect", self._welcome)
+        event.listen(self._engine, "handle_error", self._notice)
+        self.interruptions = 0
+        self._counting = threading.Lock()
+        self._started: object = None
+        """When the server did that the last connection was made to."""
         self.dialect = self._engine.dialect
         self._threads = ThreadPoolExecutor(POOL, "ledger")
         self._closed = False
@@ -101,6 +118,27 @@ class PostgresqlDatabase:
         await asyncio.to_thread(self._threads.shutdown)
         self._engine.dispose()
 
+    def check(self) -> None:
+        """Another server shows itself by itself."""
+
+    def _welcome(self, raw: psycopg.Connection[Any], _: object) -> None:
+        """A new connection: to the server of the others, or to another or restarted one?"""
+        raw.adapters.register_dumper(str, _TextDumper)
+        started = raw.execute("SELECT pg_postmaster_start_time()").fetchone()
+        raw.rollback()
+        if self._started not in {None, started}:
+            self._interrupted()
+        self._started = started
+
+    def _notice(self, context: ExceptionContext) -> None:
+        """Before any new connection takes the place of the one that broke."""
+        if context.is_disconnect:
+            self._interrupted()
+
+    def _interrupted(self) -> None:
+        with self._counting:
+            self.interruptions += 1
+
     async def _in_thread(self, run: Callable[[], Answer]) -> Answer:
         if self._closed:
             raise StorageUnavailable("the ledger was closed")
@@ -115,7 +153,3 @@ class _TextDumper(StrDumperUnknown):
 
     def dump(self, obj: str) -> Any:
         return super().dump(obj.replace("\0", "\uffff"))
-
-
-def _prepare(raw: psycopg.Connection[Any], _: object) -> None:
-    raw.adapters.register_dumper(str, _TextDumper)

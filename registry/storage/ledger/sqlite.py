@@ -49,6 +49,9 @@ class SqliteDatabase:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             # Processes queue up here rather than in SQLite, whose waiters sleep and try again.
             self._turn = os.open(f"{path}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path = Path(path)
+        self._file = _identify(self._path)
+        self.interruptions = 0
         self._options = options
         self._connections: list[Connection] = []
         with translated():
@@ -105,6 +108,14 @@ class SqliteDatabase:
         """The database's clock: this machine's."""
         del connection
         return time.time()
+
+    def check(self) -> None:
+        """Raise StorageUnavailable if another file took the place of the one that is open here."""
+        if _identify(self._path) != self._file:
+            raise StorageUnavailable(
+                f"another file was put in place of {self._path.name} under the running server: "
+                "restart it, so that it opens that one"
+            )
 
     async def close(self) -> None:
         """Let the writes that wait end, then the thread and the connections. Idempotent."""
@@ -233,6 +244,15 @@ def _tell(outcomes: list[tuple[_Job[Any], _Done | Exception]]) -> None:
         here = [(job, outcome) for job, outcome in outcomes if job.loop is loop]
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(tell, here)
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    """Which file *path* is; None if it is none any more."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _use_wal(raw: sqlite3.Connection) -> None:

@@ -56,6 +56,7 @@ from registry.storage.ledger.schema import (
     record_use,
     reference,
     repository,
+    store,
     tag,
 )
 from registry.storage.records import (
@@ -73,7 +74,11 @@ NewId = Callable[[], str]
 
 
 def _draw(dialect: Dialect) -> ClauseElement:
-    statement = insert_into(dialect, project)
+    """Nobody draws while the ledger is half rebuilt: the line would take another's place."""
+    first = select(bindparam("id", type_=project.c.id.type), literal(1)).where(
+        ~select(store.c.one).where(~store.c.whole).exists()
+    )
+    statement = insert_into(dialect, project).from_select(["id", "sequence"], first)
     raised = {"sequence": project.c.sequence + literal(1)}
     return statement.on_conflict_do_update(index_elements=["id"], set_=raised).returning(
         project.c.sequence
@@ -87,7 +92,7 @@ def _hold(dialect: Dialect) -> ClauseElement:
 
 
 _HERE: BindParameter[Any] = bindparam("here")
-_DRAW = Prepared(_draw, columns_of(project, ["limits"]))
+_DRAW = Prepared(_draw)
 _HOLD = Prepared(_hold, columns_of(project, ["limits"]))
 _REACH = upsert(project, "sequence", without=["limits"])
 _ADD_LINE = Prepared(lambda dialect: insert_into(dialect, journal), columns_of(journal))
@@ -285,7 +290,9 @@ def lock_project(connection: Connection, name: str) -> None:
 def write_line(connection: Connection, change: Change) -> Position:
     """Draw the project's next sequence and write the line there."""
     name = change.repository.project
-    sequence = _DRAW(connection, id=name, sequence=1).scalar_one()
+    sequence = _DRAW(connection, id=name).scalar()
+    if sequence is None:
+        raise StorageUnavailable("the ledger is being rebuilt: nothing is changed meanwhile")
     _ADD_LINE(connection, project_id=name, sequence=sequence, content=to_line(change))
     return Position(name, sequence)
 
@@ -313,6 +320,17 @@ def heads(connection: Connection) -> dict[str, int]:
     """As in Ledger.heads."""
     query = select(project).where(project.c.sequence > 0)
     return {row.id: row.sequence for row in connection.execute(query)}
+
+
+def count_lines(connection: Connection) -> int:
+    """As in Ledger.count_lines."""
+    total = select(func.coalesce(func.sum(project.c.sequence), 0))
+    return int(connection.execute(total).scalar_one())
+
+
+def wait_for_changes(connection: Connection) -> None:
+    """Answer once no change of names is under way in another transaction."""
+    connection.execute(select(project.c.id).order_by(project.c.id).with_for_update()).close()
 
 
 def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:

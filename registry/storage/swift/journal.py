@@ -163,6 +163,19 @@ class SwiftJournal:
 
     # -- folding --------------------------------------------------------------------------------
 
+    async def contradicted(self, lines: Sequence[JournalLine]) -> set[str]:
+        slots = asyncio.Semaphore(AT_ONCE)
+        found = set()
+
+        async def look(line: JournalLine) -> None:
+            async with slots:
+                present = await self._objects.get(self._names.line(line.position))
+                if present is not None and present != encode(line):
+                    found.add(line.position.project)
+
+        await all_of(look(line) for line in lines)
+        return found
+
     async def folded(self) -> Mapping[str, Folded]:
         folds = await self._folds.find()
         return {name: Folded(newest.start, newest.end) for name, (newest, *_) in folds.items()}
