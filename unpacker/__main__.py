@@ -7,12 +7,14 @@ import errno
 import json
 import os
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from unpacker import sandbox
 from unpacker.apply import Applier, Limits
 from unpacker.inflate import Blocks
 from unpacker.refusal import Refused
+from unpacker.survey import survey
 from unpacker.tarstream import Tar
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
@@ -28,7 +30,9 @@ def main() -> None:
 
 
 def carry_out(order: dict[str, Any]) -> dict[str, object]:
-    """Unpack, or only hash, what comes on stdin."""
+    """Unpack, or only hash, what comes on stdin; or look at what is there."""
+    if order["survey"]:
+        return {"done": asdict(survey())}
     blocks = Blocks(sys.stdin.buffer, order["algorithm"])
     blocks.start()
     limits = Limits(order["bytes"], order["entries"], order["depth"])
@@ -38,15 +42,13 @@ def carry_out(order: dict[str, Any]) -> dict[str, object]:
                 pass
             return {"done": {"encoded": blocks.hexdigest()}}
         written = Applier(limits).apply(Tar(blocks.take))
-        return {
-            "done": {
-                "encoded": blocks.hexdigest(),
-                "bytes": written.bytes,
-                "entries": written.entries,
-                "opaque": [os.fsdecode(each) for each in written.opaque],
-                "unsaid": [os.fsdecode(each) for each in written.unsaid],
-            }
+        told = {
+            "encoded": blocks.hexdigest(),
+            "entries": written.entries,
+            "opaque": [os.fsdecode(each) for each in written.opaque],
+            "unsaid": [os.fsdecode(each) for each in written.unsaid],
         }
+        return {"done": told | asdict(survey())}
     except Refused as refused:
         return {"refused": str(refused)}
     except (MemoryError, RecursionError):

@@ -5,7 +5,6 @@ writes files.
 """
 
 import hashlib
-import io
 import queue
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from isal.igzip_lib import IsalError
 from unpacker.refusal import Refused
 
 BLOCK: Final = 1 << 20
+_MORSEL: Final = 1 << 14
 _AHEAD = 6
 _BROKEN_GZIP = cast("type[Exception]", IsalError)
 _GZIP = b"\x1f\x8b"
@@ -76,27 +76,29 @@ def _rest(member: "isal_zlib.Decompress") -> Iterator[bytes]:
 
 
 def _unzstd(first: bytes, source: BinaryIO) -> Iterator[bytes]:
-    joined = cast("BinaryIO", _Joined(first, source))
+    """One frame after the other; little by little, since a little can become very much."""
     inflater = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+    frame: zstandard.ZstdDecompressionObj | None = None
     try:
-        with inflater.stream_reader(joined, read_size=BLOCK, read_across_frames=True) as reader:
-            while block := reader.read(BLOCK):
-                yield block
+        for rest in _morsels(first, source):
+            morsel = rest
+            while morsel:
+                frame = frame or inflater.decompressobj()
+                yield frame.decompress(morsel)
+                morsel = frame.unused_data
+                if frame.eof:
+                    frame = None
     except zstandard.ZstdError as error:
         raise Refused(f"the zstd data is broken: {error}") from None
+    if frame is not None:
+        raise Refused("the zstd data ends early")
 
 
-class _Joined(io.RawIOBase):
-    """A stream with its beginning put back."""
-
-    def __init__(self, first: bytes, source: BinaryIO) -> None:
-        super().__init__()
-        self._first = first
-        self._source = source
-
-    def read(self, _size: int = -1) -> bytes:
-        first, self._first = self._first, b""
-        return first or _read(self._source)
+def _morsels(data: bytes, source: BinaryIO) -> Iterator[bytes]:
+    while data:
+        for at in range(0, len(data), _MORSEL):
+            yield data[at : at + _MORSEL]
+        data = _read(source)
 
 
 class Blocks:
@@ -106,6 +108,7 @@ class Blocks:
         self._source = source
         self._hasher = hashlib.new(algorithm)
         self._queue: queue.Queue[bytes | BaseException] = queue.Queue(_AHEAD)
+        self._ended = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
@@ -114,9 +117,12 @@ class Blocks:
 
     def take(self) -> bytes:
         """The next block; none at the end. Raises Refused where the data is broken."""
+        if self._ended:
+            return b""
         block = self._queue.get()
         if isinstance(block, BaseException):
             raise block
+        self._ended = not block
         return block
 
     def hexdigest(self) -> str:

@@ -19,7 +19,7 @@ from registry.oci.digest import Digest
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS layer (
   diff_id TEXT PRIMARY KEY, bytes INTEGER NOT NULL, inodes INTEGER NOT NULL,
-  unsaid TEXT NOT NULL, made_at REAL NOT NULL, used_at REAL NOT NULL,
+  tree TEXT NOT NULL, unsaid TEXT NOT NULL, made_at REAL NOT NULL, used_at REAL NOT NULL,
   uses INTEGER NOT NULL DEFAULT 0, condemned INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE IF NOT EXISTS origin (
   registry TEXT NOT NULL, digest TEXT NOT NULL, diff_id TEXT, content BLOB,
@@ -48,6 +48,8 @@ class CachedLayer:
     """Seconds since 1970, UTC."""
     pins: int
     """Sets' generations that need it."""
+    tree: str
+    """A digest of what its directory held when it was placed."""
     unsaid: tuple[str, ...] = ()
     """Directories in it that no entry of its described."""
 
@@ -158,6 +160,7 @@ class Cache:
         *,
         size: int,
         inodes: int,
+        tree: str,
         unsaid: Sequence[str],
         registry: str,
         digest: Digest,
@@ -166,8 +169,8 @@ class Cache:
         now = self._clock()
         with self._transaction() as base:
             base.execute(
-                "INSERT OR REPLACE INTO layer VALUES (?, ?, ?, ?, ?, ?, 0, 0)",
-                (str(diff_id), size, inodes, json.dumps(list(unsaid)), now, now),
+                "INSERT OR REPLACE INTO layer VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0)",
+                (str(diff_id), size, inodes, tree, json.dumps(list(unsaid)), now, now),
             )
             base.execute(
                 "INSERT OR REPLACE INTO origin VALUES (?, ?, ?, NULL)",
@@ -224,13 +227,16 @@ class Cache:
                 (str(diff_id),),
             ).fetchall()
 
-    def condemn(self, diff_id: Digest) -> bool:
-        """Mark a layer as going, if nobody has pinned it; answer whether it is so."""
+    def condemn(self, diff_id: Digest, *, pinned: bool = False) -> bool:
+        """Mark a layer as going, if nobody has pinned it; answer whether it is so.
+
+        With *pinned* even then: what is spoiled is of no use to anybody.
+        """
         with self._transaction() as base:
             done = base.execute(
                 "UPDATE layer SET condemned = 1 WHERE diff_id = ?1"
-                " AND NOT EXISTS (SELECT 1 FROM pin WHERE diff_id = ?1)",
-                (str(diff_id),),
+                " AND (?2 OR NOT EXISTS (SELECT 1 FROM pin WHERE diff_id = ?1))",
+                (str(diff_id), pinned),
             )
             return done.rowcount == 1
 
@@ -284,17 +290,16 @@ class Cache:
 
 
 _SELECT: Final = (
-    "SELECT diff_id, bytes, inodes, uses, used_at, unsaid,"
+    "SELECT diff_id, bytes, inodes, uses, used_at, tree, unsaid,"
     " (SELECT count(*) FROM (SELECT DISTINCT set_id, generation FROM pin"
     " WHERE pin.diff_id = layer.diff_id)) FROM layer"
 )
 
 
-def _read(row: tuple[str, int, int, int, float, str, int]) -> CachedLayer:
-    diff_id, size, inodes, uses, used_at, unsaid, pins = row
-    return CachedLayer(
-        Digest.parse(diff_id), size, inodes, uses, used_at, pins, tuple(json.loads(unsaid))
-    )
+def _read(row: tuple[str, int, int, int, float, str, str, int]) -> CachedLayer:
+    diff_id, size, inodes, uses, used_at, tree, unsaid, pins = row
+    names = tuple(json.loads(unsaid))
+    return CachedLayer(Digest.parse(diff_id), size, inodes, uses, used_at, pins, tree, names)
 
 
 @contextmanager

@@ -103,8 +103,9 @@ class Content:
             record = partial_call(
                 self._cache.add,
                 layer.diff_id,
-                size=unpacked.bytes,
-                inodes=unpacked.entries,
+                size=unpacked.bytes if unpacked.entries else 0,
+                inodes=unpacked.inodes if unpacked.entries else 0,
+                tree=unpacked.tree,
                 unsaid=unpacked.unsaid,
                 registry=source.registry,
                 digest=layer.blob.digest,

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from hostagent.images.cache import Cache, CachedLayer
+from hostagent.images.collect import Collected, Collector, Spoiled
 from hostagent.images.content import Content, LayerProgress
-from hostagent.images.errors import ImageInvalid
+from hostagent.images.errors import CacheUnusable, ImageInvalid
 from hostagent.images.image import Image, Layer
 from hostagent.images.pull import Puller
 from hostagent.images.reference import Credential, ImageReference
@@ -21,6 +22,8 @@ from registry.oci.image import chain_ids
 LOWER_LIMIT = 500
 """Lower directories that an overlay takes."""
 _TICK = 1.0
+_TIDY = 60.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +70,22 @@ class Images:
         content = Content(self._shelf, self._cache, settings.patience, settings.layer)
         self._puller = Puller(settings, self._cache, content)
         self._wire = Wire(settings.registries)
+        self._collector = Collector(self._shelf, self._cache, settings.watermarks, settings.layer)
+        self._collecting = asyncio.Lock()
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, settings: ImageSettings) -> AsyncIterator["Images"]:
         """Open the cache, and clear what an agent left that ended in the middle of something."""
         images = await asyncio.to_thread(cls, settings)
-        emptying = asyncio.create_task(asyncio.to_thread(images._shelf.empty_trash))  # noqa: SLF001
+        tidying = asyncio.create_task(images._tidy())  # noqa: SLF001
         try:
             yield images
         finally:
-            await asyncio.to_thread(images._close)  # noqa: SLF001
-            await emptying
+            tidying.cancel()
+            await asyncio.gather(tidying, return_exceptions=True)
+            async with images._collecting:  # noqa: SLF001
+                await asyncio.to_thread(images._close)  # noqa: SLF001
 
     async def ensure(
         self,
@@ -154,6 +161,36 @@ class Images:
             fetched_layers=self._puller.fetched_layers,
             fetched_bytes=self._puller.fetched_bytes,
         )
+
+    async def collect(self, *, everything: bool = False) -> Collected:
+        """Let layers go that nobody has pinned, if the marks are passed, or *everything* of them.
+
+        The agent does so by itself, too; before a pull, and now and then.
+        """
+        async with self._collecting:
+            return await asyncio.to_thread(self._collector.collect, everything=everything)
+
+    async def check(self) -> list[Spoiled]:
+        """Look whether the layers are as they were placed. Spoiled ones go, and are pulled anew."""
+        async with self._collecting:
+            return await asyncio.to_thread(self._collector.check)
+
+    async def empty_trash(self) -> None:
+        """Delete what was collected or given up."""
+        async with self._collecting:
+            await asyncio.to_thread(self._shelf.empty_trash)
+
+    async def _tidy(self) -> None:
+        """Now and then, and while no layer comes: collect, and delete what was thrown away.
+
+        On ext4, files are made far more slowly for minutes after many were deleted.
+        """
+        while True:
+            with contextlib.suppress(CacheUnusable):
+                await self.collect()
+                if not self._puller.progress():
+                    await self.empty_trash()
+            await asyncio.sleep(_TIDY)
 
     def _assemble(self, digest: Digest, config: bytes, diff_ids: tuple[Digest, ...]) -> Image:
         chain: dict[Digest, None] = {}

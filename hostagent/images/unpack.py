@@ -6,9 +6,11 @@ import errno
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,22 +37,34 @@ class _How(ctypes.Structure):
 class Unpacked:
     """What the unpacker made of a layer."""
 
-    encoded: str
+    encoded: str = ""
     """The tar's digest, in hex."""
-    bytes: int = 0
     entries: int = 0
-    opaque: tuple[str, ...] = ()
-    unsaid: tuple[str, ...] = ()
+    opaque: Sequence[str] = ()
+    """Directories that hide what lies below them."""
+    unsaid: Sequence[str] = ()
+    """Directories that no entry described."""
+    inodes: int = 0
+    bytes: int = 0
+    """On the disk."""
+    tree: str = ""
+    """A digest of what is there: names, kinds, owners, sizes, times."""
 
 
 class Unpacking:
     """One layer that is being unpacked; used from one thread."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], limits: LayerLimits) -> None:
+        self._limits = limits
         self._process = process
         assert process.stdin is not None
         self._input = process.stdin.fileno()
         self._gone = False
+
+    @property
+    def pid(self) -> int:
+        """The unpacker's process."""
+        return self._process.pid
 
     def feed(self, content: bytes) -> bool:
         """Pass bytes on; answer whether the unpacker still takes any."""
@@ -77,24 +91,30 @@ class Unpacking:
         except ValueError:
             answer = {}
         if "done" in answer:
-            told = answer["done"]
-            return Unpacked(
-                **told
-                | {"opaque": tuple(told.get("opaque", ())), "unsaid": tuple(told.get("unsaid", ()))}
-            )
+            return Unpacked(**answer["done"])
         if "full" in answer:
             raise CacheUnusable(f"the layer cannot be kept on this host: {answer['full']}")
         if "refused" in answer:
             raise LayerRefused(str(answer["refused"]))
         last = trouble.decode("utf-8", "replace").strip().splitlines()[-1:]
+        if status == -signal.SIGKILL:
+            raise LayerRefused(f"it takes longer than {self._limits.time} to unpack, or is killed")
         raise LayerRefused(f"the unpacker ended with {status} and said nothing {last or ''}")
 
 
 @contextlib.contextmanager
 def unpacking(
-    directory: Path, limits: LayerLimits, algorithm: str, *, hash_only: bool = False
+    directory: Path,
+    limits: LayerLimits,
+    algorithm: str = "sha256",
+    *,
+    hash_only: bool = False,
+    survey: bool = False,
 ) -> Iterator[Unpacking]:
-    """Start an unpacker for *directory*, which is empty; whatever happens, it ends with this."""
+    """Start an unpacker for *directory*, which is empty; whatever happens, it ends with this.
+
+    With *survey* it takes nothing, and tells what is there.
+    """
     order = {
         "directory": str(directory),
         "seconds": int(limits.time.total_seconds()),
@@ -103,6 +123,7 @@ def unpacking(
         "entries": limits.entries,
         "depth": limits.depth,
         "hash_only": hash_only,
+        "survey": survey,
     }
     process = subprocess.Popen(
         [sys.executable, "-I", "-m", "unpacker", json.dumps(order)],
@@ -113,12 +134,16 @@ def unpacking(
         cwd="/",
         env={"LC_ALL": "C.UTF-8"},
     )
+    late = threading.Timer(limits.time.total_seconds(), process.kill)
+    late.daemon = True
+    late.start()
     try:
         assert process.stdin is not None
         with contextlib.suppress(OSError):
             fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, _PIPE)
-        yield Unpacking(process)
+        yield Unpacking(process, limits)
     finally:
+        late.cancel()
         process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):
@@ -126,7 +151,7 @@ def unpacking(
             stream.close()
 
 
-def make_opaque(root: Path, directories: tuple[str, ...]) -> None:
+def make_opaque(root: Path, directories: Sequence[str]) -> None:
     """Mark *directories* below *root* as hiding what lies below them in an overlay."""
     handle = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
