@@ -14,7 +14,7 @@ import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from registry import cli_garbage, cli_quota, metrics, wiring
+from registry import cli_garbage, cli_images, cli_quota, metrics, wiring
 from registry.config import Config, ConfigError
 from registry.oci.errors import RegistryError
 from registry.workers import Workers
@@ -26,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli_garbage.add_to(app)
+cli_images.add_to(app)
 cli_quota.add_to(app)
 _errors = Console(stderr=True, highlight=False)
 

@@ -104,6 +104,16 @@ class GlanceConfig:
 
     enabled: bool = False
     """Whether records are Glance's, which then says who of other projects may pull."""
+    wait: float = 0.0
+    """Seconds for which a push waits for its records; it succeeds in any case."""
+    every_minutes: float = 5.0
+    """How often it is looked for what people said and deleted in Glance; 0: never."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.wait <= 60:
+            raise ValueError("glance.wait must lie between 0 and 60 seconds")
+        if self.every_minutes < 0:
+            raise ValueError("glance.every_minutes must not be negative")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,14 +4,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from registry import metrics
+from registry.catalogue.projector import Projector
+from registry.catalogue.reconciler import Reconciler
 from registry.config import Config
 from registry.oci.errors import StorageUnavailable
 from registry.storage.filesystem import FilesystemBlobStore
 from registry.storage.flusher import Flusher
 from registry.storage.journal_file import FilesystemJournal
 from registry.storage.ledger import SqlLedger
+from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ports import BlobStore, Journal
 from registry.storage.storage import Storage
+from registry.tending import Tender
 
 Close = Callable[[], Awaitable[None]]
 
@@ -21,7 +25,7 @@ class Stores:
 
     def __init__(self, config: Config) -> None:
         """Raises StorageUnavailable; asks nobody over the network yet."""
-        self.ledger = SqlLedger(config.ledger_url)
+        self.ledger = SqlLedger(config.ledger_url, projecting=config.glance.enabled)
         blobs, journal, self._closing = _bytes(config)
         flusher = Flusher(self.ledger, journal, count=metrics.count_flush)
         self.storage = Storage(
@@ -47,14 +51,43 @@ async def opened(config: Config) -> AsyncIterator[Storage]:
 
     Raises StorageUnavailable.
     """
+    async with opened_whole(config) as stores:
+        yield stores.storage
+
+
+@asynccontextmanager
+async def opened_whole(config: Config) -> AsyncIterator[Stores]:
+    """The same, with what a ledger knows of the image service."""
     if config.storage.kind == "directory" or config.ledger.url is None:
         _make_directory(config)
     stores = Stores(config)
     try:
         await stores.ledger.migrate()
-        yield stores.storage
+        yield stores
     finally:
         await stores.close()
+
+
+@asynccontextmanager
+async def opened_tender(config: Config, stores: Stores) -> AsyncIterator[Tender]:
+    """Who looks after the records in Glance; raises StorageUnavailable where nobody can sign in."""
+    from registry.storage.glance import open_images  # noqa: PLC0415 - half a second
+
+    images = open_images(config.openstack.cloud)
+    collection = SqlCollection(config.ledger_url)
+    ledger = stores.ledger
+    try:
+        yield Tender(
+            Projector(stores.storage, ledger.outbox, ledger.sightings, images),
+            Reconciler(stores.storage, ledger.outbox, ledger.sightings, images),
+            ledger.outbox,
+            ledger.sightings,
+            collection,
+            config.glance.every_minutes * 60,
+        )
+    finally:
+        await collection.close()
+        await images.close()
 
 
 def _bytes(config: Config) -> tuple[BlobStore, Journal, list[Close]]:

@@ -18,14 +18,17 @@ from registry import agreement, people, stores
 from registry.api.quota import QuotaApi
 from registry.api.trash import TrashApi
 from registry.catalogue import imageapi
+from registry.catalogue.reconciler import Report
 from registry.config import Config, ConfigError
 from registry.gc import collect
 from registry.gc.policy import DAY, HOUR, Rules
 from registry.logs import log_as_json
-from registry.oci.errors import RegistryError
+from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.push import PushRules
 from registry.storage.ledger.garbage import SqlCollection
+from registry.storage.projection import Lag
 from registry.storage.storage import Storage
+from registry.tending import Arrival
 from registry.v2api import health, token
 from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard
@@ -94,6 +97,25 @@ async def compact(config: Config) -> int | None:
         return await storage.journal.fold()
 
 
+async def sync_images(
+    config: Config, *, everything: bool, progress: Callable[[Lag], None]
+) -> tuple[Lag, Report]:
+    """Send what waits, refused records too, or all; then look once at what people did there.
+
+    Raises StorageUnavailable.
+    """
+    async with stores.opened_whole(config) as opened:
+        await agreement.settle(opened.storage)
+        if opened.storage.disagreement is not None:
+            raise StorageUnavailable(opened.storage.disagreement)
+        async with stores.opened_tender(config, opened) as tender:
+            await tender.outbox.unpark()
+            if everything:
+                await tender.outbox.mark_all()
+            lag = await tender.projector.drain(progress)
+            return lag, await tender.reconciler.sweep()
+
+
 def server_config(config: Config) -> uvicorn.Config:
     """How uvicorn runs `application`, in this process or in several."""
     http = config.http
@@ -133,6 +155,8 @@ def application() -> Application:
         works = [asyncio.create_task(_watch(storage, guard))]
         if config.gc.every_minutes:
             works.append(asyncio.create_task(_collect(config, storage)))
+        if config.glance.enabled:
+            works.append(asyncio.create_task(_tend(config, opened)))
         yield
         await served.ended()
         for work in works:
@@ -147,6 +171,7 @@ def application() -> Application:
         body_timeout=config.http.body_timeout,
         metrics_from=health.parse_networks(config.http.metrics_from),
         push=PushRules(require_references=config.push.require_references),
+        arrived=Arrival(opened.ledger.outbox, config.glance.wait) if config.glance.wait else None,
     )
     others = [
         *health.routes,
@@ -193,6 +218,11 @@ async def _collect(config: Config, storage: Storage) -> None:
                 _log.warning("not collected now: %s", error)
     finally:
         await collection.close()
+
+
+async def _tend(config: Config, opened: stores.Stores) -> None:
+    async with stores.opened_tender(config, opened) as tender:
+        await tender.run()
 
 
 async def _watch(storage: Storage, guard: Guard) -> None:

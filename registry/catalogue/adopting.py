@@ -3,7 +3,7 @@
 from typing import Final
 
 from registry.storage.images import Image, ImageService
-from registry.storage.projection import Sharing
+from registry.storage.projection import Sharing, Sightings
 from registry.storage.records import ImageRecord, Member
 from registry.storage.storage import Storage
 
@@ -18,8 +18,16 @@ async def find_sharing(images: ImageService, image: Image) -> Sharing:
     return Sharing.of("shared", (await images.members(image.id)).items())
 
 
-async def adopt(storage: Storage, record: ImageRecord, present: Sharing, seen: Sharing) -> None:
+async def adopt(
+    storage: Storage,
+    sightings: Sightings,
+    record: ImageRecord,
+    present: Sharing,
+    seen: Sharing,
+) -> None:
     """Make the ledger's *present* sharing of *record* the one that was *seen*; flushed then.
+
+    It is agreed at last: who broke off before finds the same difference again.
 
     Raises ManifestUnknown where the record has ended, and StorageUnavailable.
     """
@@ -40,3 +48,4 @@ async def adopt(storage: Storage, record: ImageRecord, present: Sharing, seen: S
         ]
     if positions:
         await storage.flusher.flush(positions[-1])
+    await sightings.agree(record.id, seen)

@@ -13,7 +13,7 @@ from registry.catalogue.adopting import SHAREABLE, adopt, find_sharing
 from registry.oci.errors import StorageUnavailable
 from registry.storage.changes import RecordState
 from registry.storage.images import Absent, Image, ImageService, Refused, Taken, image_of
-from registry.storage.projection import Due, Lag, Outbox, Sharing
+from registry.storage.projection import Due, Lag, Outbox, Sharing, Sightings
 from registry.storage.storage import Storage
 
 LEASE: Final = 120.0
@@ -26,7 +26,7 @@ PAUSE: Final = 5.0
 """Seconds until a record is tried again at which the image service failed."""
 PATIENCE: Final = 3
 """Failures one after the other after which the image service is taken to be away."""
-LONGEST: Final = 30.0
+LONGEST: Final = 10.0
 """Seconds at most between two attempts while it is away."""
 _log = logging.getLogger(__name__)
 
@@ -38,9 +38,12 @@ Outcomes = Counter[str]
 class Projector:
     """Sends what the outbox says is due; any number of them may, in any number of processes."""
 
-    def __init__(self, storage: Storage, outbox: Outbox, images: ImageService) -> None:
+    def __init__(
+        self, storage: Storage, outbox: Outbox, sightings: Sightings, images: ImageService
+    ) -> None:
         self._storage = storage
         self._outbox = outbox
+        self._sightings = sightings
         self._images = images
 
     async def run(self, *, pause: float = 0.5, sleep: Sleep = asyncio.sleep) -> Never:
@@ -195,7 +198,7 @@ class Projector:
         sharing, present = await find_sharing(self._images, found), Sharing.of_state(state)
         if _was_changed(due, sharing):
             if sharing != present:
-                await adopt(self._storage, state.record, present, sharing)
+                await adopt(self._storage, self._sightings, state.record, present, sharing)
             state = RecordState(
                 replace(state.record, visibility=sharing.visibility), state.uses, sharing.members
             )

@@ -97,7 +97,7 @@ class Reconciler:
         try:
             seen = await find_sharing(self._images, found)
             if seen != present:
-                await adopt(self._storage, record, present, seen)
+                await adopt(self._storage, self._sightings, record, present, seen)
                 self._report.shared += 1
         except (Absent, ManifestUnknown):  # it ended meanwhile
             return

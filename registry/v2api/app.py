@@ -10,7 +10,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -55,6 +55,8 @@ class Settings:
     metrics_from: tuple[Network, ...] = ()
     """Who may read /metrics."""
     push: PushRules = field(default_factory=PushRules)
+    arrived: Callable[[str], Awaitable[str | None]] | None = None
+    """Waits for a project's image records; why they have not arrived, if they have not."""
 
 
 class Application:
@@ -84,6 +86,7 @@ class Application:
         self.state.manifest_limit = settings.manifest_limit
         self.state.body_timeout = settings.body_timeout
         self.state.push_rules = settings.push
+        self.state.arrived = settings.arrived
         self.state.metrics_from = settings.metrics_from
         self._in_flight = 0
         self._idle = asyncio.Event()

@@ -53,6 +53,11 @@ async def put_manifest(call: Call) -> Response:
     }
     if manifest.subject is not None:
         headers["OCI-Subject"] = str(manifest.subject)
+    arrived = call.request.app.state.arrived
+    if arrived is not None and (tags or isinstance(reference, Tag)):
+        warning: str | None = await arrived(call.repository.project)
+        if warning is not None:
+            headers["Warning"] = f'299 - "{warning}"'
     response = Response(None, HTTPStatus.CREATED, headers)
     for tag in tags:
         response.headers.append("OCI-Tag", str(tag))

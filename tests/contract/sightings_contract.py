@@ -7,7 +7,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
-from registry.storage.projection import ABSENCE
+from registry.storage.projection import ABSENCE, Sharing
 from registry.storage.records import Member
 from support.ledgers import (
     HATS,
@@ -56,6 +56,20 @@ class SightingsContract:
         await drain(ledger)
         shared = {each.state.record.id: each for each in await ledger.sightings.list_sent(limit=9)}
         assert shared[tag.id].state.members == (("hats", "pending"),)
+
+    async def test_what_was_agreed_is_what_the_next_sender_knows(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        tag = await sent_tag(ledger, clock)
+        for sharing in (Sharing("shared", (("hats", "pending"),)), Sharing("public")):
+            await ledger.sightings.agree(tag, sharing)
+            await ledger.outbox.mark([tag])
+            (due,) = await ledger.outbox.lease_due(limit=9, seconds=9)
+            begun = await ledger.outbox.begin(due, seconds=9)
+            assert begun is not None
+            assert begun.agreed == sharing
+            await ledger.outbox.give_back(begun)
+        await ledger.sightings.agree("nobody", Sharing("public"))
 
     async def test_tags_are_counted_by_project(self, ledger: SqlLedger) -> None:
         assert await ledger.sightings.count_tags() == {}

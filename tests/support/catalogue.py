@@ -151,7 +151,7 @@ def catalogue_over(
         ledger,
         storage,
         images,
-        Projector(storage, ledger.outbox, used),
+        Projector(storage, ledger.outbox, ledger.sightings, used),
         Reconciler(storage, ledger.outbox, ledger.sightings, used),
         clock,
     )

@@ -99,7 +99,9 @@ class Street:
         """Have Glance show the records."""
         storage = self.registry.app.state.storage
         async with images_of(self.openstack) as images:
-            lag = await Projector(storage, self.ledger.outbox, images).drain()
+            ledger = self.ledger
+            projector = Projector(storage, ledger.outbox, ledger.sightings, images)
+            lag = await projector.drain()
         assert (lag.count, lag.parked) == (0, 0)
 
 

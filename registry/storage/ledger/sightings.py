@@ -1,5 +1,6 @@
 """Sightings and Openings: what records are to be seen out there, and what they open."""
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from registry.storage.ledger.schema import (
     repository,
     tag,
 )
-from registry.storage.projection import ABSENCE, Sighting
+from registry.storage.projection import ABSENCE, Sharing, Sighting
 from registry.storage.records import ImageRecord, Position
 
 CLOSURE = 1000
@@ -64,6 +65,11 @@ class SqlSightings:
 
     async def missed(self, record: str, *, began: float) -> bool:
         return await self._database.write(lambda c: _miss(c, self._now(c), record, began))
+
+    async def agree(self, record: str, sharing: Sharing) -> None:
+        agreed = update(projected).where(projected.c.record_id == record)
+        values = {"visibility": sharing.visibility, "members": json.dumps(sharing.members)}
+        await self._database.write(lambda c: c.execute(agreed.values(values)).close())
 
     async def untag(self, record: str) -> Position | None:
         return await self._database.write(lambda c: _untag(c, self._now(c), record))

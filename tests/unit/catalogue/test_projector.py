@@ -243,7 +243,7 @@ class TestFailures:
 
         with pytest.raises(StorageUnavailable, match="enough"):
             await catalogue.projector.run(pause=0.5, sleep=sleep)
-        assert waits == [1, 2, 4, 8, 16, 30, 30, 0.5, 0.5]
+        assert waits == [1, 2, 4, 8, 10, 10, 10, 0.5, 0.5]
         await catalogue.hold_same()
 
     async def test_a_drain_tells_how_far_it_is_and_ends(self, catalogue: Catalogue) -> None:

@@ -63,6 +63,18 @@ class TestSharing:
             catalogue.images.shared[record] = dict(members)
             await catalogue.hold_same()
 
+    async def test_what_was_taken_back_out_there_meanwhile_stays_taken_back(
+        self, catalogue: Catalogue
+    ) -> None:
+        tag = await sent(catalogue)
+        private = catalogue.images.images[tag]
+        catalogue.images.images[tag] = replace(private, visibility="public")
+        await catalogue.sweep(1)
+        catalogue.images.images[tag] = private  # before anything was sent
+        await catalogue.settle()
+        assert catalogue.images.images[tag] == private
+        assert (await catalogue.record(TAG)).visibility == "private"
+
     async def test_a_record_of_another_owner_says_nothing(self, catalogue: Catalogue) -> None:
         tag = await sent(catalogue)
         stolen = replace(catalogue.images.images[tag], owner="hats", visibility="public")
