@@ -88,7 +88,7 @@ class Collector:
             self.errors.append(str(told["error"]))
             return {}
         self.objects += int(told["objects"])
-        self.bytes += int(told["bytes"])
+        self.bytes += int(told["blobs_bytes"])
         return told
 
     async def stop(self) -> None:

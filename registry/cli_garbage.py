@@ -1,44 +1,28 @@
-"""The commands of the collector: gc and fsck."""
+"""The command that collects what nothing needs: gc."""
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from registry import agreement, stores, wiring
+from registry import wiring
+from registry.cli_stores import ConfigFile, Json, errors, fail, find_repository, opened, run
 from registry.config import Config
-from registry.gc import collect, fsck, plan, policy, sweep
+from registry.gc import collect, orphans, plan, reasons, sweep
+from registry.gc.orphans import Orphans
 from registry.oci.digest import Digest
-from registry.oci.errors import RegistryError
-from registry.oci.names import RepositoryName, parse_repository
-from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.storage import Storage
+from registry.oci.names import RepositoryName
 
-Answer = TypeVar("Answer")
-_errors = Console(stderr=True, highlight=False)
-MIB = 1024 * 1024
 SAMPLE = 20
 """Lines of a list that people read; --json has all."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="TOML file; BERTH_… variables go over it.", metavar="FILE"),
-]
-
 
 def add_to(app: typer.Typer) -> None:
-    """Give *app* these commands."""
+    """Give *app* this command."""
     app.command("gc")(gc)
-    app.command("fsck")(fsck_command)
 
 
 def gc(
@@ -51,8 +35,15 @@ def gc(
         typer.Option(help="Say why a digest stays, or when it goes.", metavar="DIGEST"),
     ] = None,
     repository: Annotated[
-        str | None, typer.Option(help="Only what this repository has.", metavar="NAME")
+        str | None,
+        typer.Option(
+            help="Only what this repository has; a cloud's project by ID.", metavar="NAME"
+        ),
     ] = None,
+    orphaned: Annotated[
+        bool,
+        typer.Option("--orphans", help="Also list the store, for what no row knows. Slow."),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also where more than half of all bytes would go.")
     ] = False,
@@ -67,94 +58,71 @@ def gc(
 
         berth gc --repository library/app
 
+        berth gc --orphans
+
     """
     settings = wiring.loaded(config)
+    where = find_repository(repository, settings)
     if explain is not None:
-        lines = _run(_explain(settings, explain))
+        lines = run(_explain(settings, explain, where))
         typer.echo(json.dumps(lines) if as_json else "\n".join(lines))
         return
-    where = None
-    if repository is not None:
-        where = _parse_repository(repository, settings)
     if dry_run:
-        made = _run(_plan(settings, where))
-        typer.echo(json.dumps(_as_json(made)) if as_json else "\n".join(_as_lines(made)))
+        made = run(_plan(settings, where))
+        strays = run(_sweep(settings, dry=True, force=force)) if orphaned else None
+        typer.echo(
+            json.dumps(_as_json(made, strays)) if as_json else "\n".join(_as_lines(made, strays))
+        )
         return
-    made, report = _run(_collect(settings, where, force=force))
+    made, report = run(_collect(settings, where, force=force))
     if report.braked:
-        _fail(
+        fail(
             f"{made.doomed.bytes} of {made.totals.bytes} bytes would go, more than half: nothing "
             "was deleted. Look at --dry-run, then say --force"
         )
+    strays = run(_sweep(settings, dry=False, force=force)) if orphaned else None
+    if strays is not None and strays.braked:
+        fail(
+            f"{strays.bytes} of {strays.listed.bytes} bytes in the store are known to no row, more "
+            "than half: none of these was deleted. Is the ledger this store's? Look at --dry-run "
+            "--orphans, then say --force"
+        )
     told = asdict(report)
     del told["braked"]
-    if as_json:
-        typer.echo(json.dumps(told))
-        return
-    width = max(map(len, told))
-    for name, count in told.items():
-        typer.echo(f"{name:<{width}}  {count}")
+    if strays is not None:
+        told |= {"orphans": strays.removed, "orphan_uploads": strays.uploads + strays.aside}
+        told["waiting"] += strays.waiting
+    typer.echo(json.dumps(told) if as_json else "\n".join(_report(told)))
 
 
-def fsck_command(
-    config: ConfigFile = None,
-    older: Annotated[
-        float, typer.Option(help="Only blobs not hashed for so many days.", metavar="DAYS")
-    ] = 0.0,
-    rate: Annotated[
-        float, typer.Option(help="MiB to read a second, at most.", metavar="MIB", min=0.1)
-    ] = 100.0,
-    as_json: Json = False,
-) -> None:
-    """Read blobs again and hash them anew. One that is not its digest's content is absent then.
-
-    The next push of it heals it, for all repositories. May be broken off: it goes on where it
-    ended. Exit code 1 if a blob is bad, or could not be read.
-
-    Examples:
-        berth fsck
-
-        berth fsck --older 7 --rate 20
-
-    """
-    settings = wiring.loaded(config)
-    verdict, broken = _run(_check(settings, time.time() - older * policy.DAY, rate * MIB))
-    if as_json:
-        bad = [str(each.digest) for each in verdict.bad]
-        unread = [str(each.digest) for each in verdict.unread]
-        told = {"blobs": verdict.blobs, "bytes": verdict.bytes, "bad": bad, "unread": unread}
-        typer.echo(json.dumps(told | {"broken": broken}))
-    else:
-        typer.echo(f"{verdict.blobs} blobs, {verdict.bytes} bytes hashed")
-        for each in verdict.bad:
-            typer.echo(f"bad: {each.digest}, object {each.object}")
-        for each in verdict.unread:
-            typer.echo(f"could not be read: {each.digest}, object {each.object}")
-        for line in broken:
-            typer.echo(line)
-    if verdict.bad or verdict.unread:
-        raise typer.Exit(1)
+async def _explain(settings: Config, text: str, where: RepositoryName | None) -> list[str]:
+    digest = Digest.parse(text)
+    async with opened(settings) as (storage, collection):
+        facts = await collection.facts(digest)
+        lines = reasons.explain(facts, wiring.rules(settings), time.time(), where)
+        lying = {each.name: each async for each in storage.blobs.objects(digest)}
+        strays = await collection.unknown_objects(list(lying))
+        return lines + reasons.explain_strays(
+            [lying[name] for name in strays], wiring.rules(settings), time.time()
+        )
 
 
-@asynccontextmanager
-async def _opened(settings: Config) -> AsyncIterator[tuple[Storage, SqlCollection]]:
-    async with stores.opened(settings) as storage:
-        await agreement.settle(storage)
-        collection = SqlCollection(settings.ledger_url)
-        try:
-            yield storage, collection
-        finally:
-            await collection.close()
-
-
-async def _explain(settings: Config, text: str) -> list[str]:
-    async with _opened(settings) as (_, collection):
-        facts = await collection.facts(Digest.parse(text))
-        return policy.explain(facts, wiring.rules(settings), time.time())
+async def _sweep(settings: Config, *, dry: bool, force: bool) -> Orphans:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True) as bar:
+        task = bar.add_task("listing")
+        async with (
+            opened(settings) as (storage, collection),
+            collect.alone(collection, orphans.JOB),
+        ):
+            return await orphans.sweep(
+                storage, collection, wiring.rules(settings), time.time(), dry=dry, force=force,
+                progress=lambda count: bar.update(task, description=f"listing: {count} objects"),
+            )  # fmt: skip
 
 
 async def _plan(settings: Config, where: RepositoryName | None) -> plan.Plan:
-    async with _opened(settings) as (_, collection):
+    async with opened(settings) as (_, collection):
         return await plan.make(collection, wiring.rules(settings), time.time(), repository=where)
 
 
@@ -162,61 +130,48 @@ async def _collect(
     settings: Config, where: RepositoryName | None, *, force: bool
 ) -> tuple[plan.Plan, sweep.Report]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=_errors, transient=True) as bar:
+    with Progress(*columns, console=errors, transient=True) as bar:
         task = bar.add_task("looking")
 
         def tell(step: str, count: int) -> None:
             bar.update(task, description=f"{step}: {count} links")
 
-        async with _opened(settings) as (storage, collection):
+        async with opened(settings) as (storage, collection):
             return await collect.run(
                 storage, collection, wiring.rules(settings), time.time(),
                 repository=where, force=force, progress=tell,
             )  # fmt: skip
 
 
-async def _check(settings: Config, before: float, rate: float) -> tuple[fsck.Verdict, list[str]]:
-    columns = (TextColumn("hashing"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
-    with Progress(*columns, TimeElapsedColumn(), console=_errors, transient=True) as bar:
-        async with _opened(settings) as (storage, collection):
-            task = bar.add_task("hashing", total=(await collection.totals()).blobs)
-            verdict = await fsck.check(
-                storage, collection, before=before, rate=rate,
-                progress=lambda found: bar.update(task, completed=found.blobs),
-            )  # fmt: skip
-            broken = [
-                f"breaks: {holder.repository} "
-                f"{', '.join(holder.tags) or 'untagged'} ({holder.digest}) needs {facts.digest}"
-                for facts in await collection.bad_blobs()
-                for holder in facts.holders
-            ]
-    return verdict, broken
+def _report(told: dict[str, int]) -> list[str]:
+    """What went, by class: how many, and bytes where they are counted."""
+    rows = [("class", "count", "bytes")]
+    rows += [
+        (name, str(count), str(told.get(f"{name}_bytes", "")))
+        for name, count in told.items()
+        if not name.endswith("_bytes")
+    ]
+    widths = [max(len(row[place]) for row in rows) for place in (0, 1, 2)]
+    return [
+        f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}".rstrip()
+        for row in rows
+    ]
 
 
-def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
-    try:
-        return asyncio.run(work)
-    except collect.Busy:
-        _fail("somebody collects at this moment; look again later")
-    except RegistryError as error:
-        _fail(str(error))
-
-
-def _parse_repository(text: str, settings: Config) -> RepositoryName:
-    try:
-        return parse_repository(text, default_project=settings.default_project)
-    except RegistryError as error:
-        _fail(str(error), status=2)
-
-
-def _as_lines(made: plan.Plan) -> list[str]:
+def _as_lines(made: plan.Plan, strays: Orphans | None) -> list[str]:
     received = sum(each.offset for each in made.uploads)
+    untagged = sum(each.size for each in made.untagged)
     lines = [
         f"{made.link_count} links that nothing names, to {made.link_bytes} bytes at most",
         f"{len(made.unlinked)} blobs without a link, {made.unlinked_bytes} bytes",
-        f"{len(made.untagged)} manifests that nothing holds",
+        f"{len(made.untagged)} manifests that nothing holds, {untagged} bytes",
         f"{len(made.uploads)} uploads that nobody goes on with, {received} bytes",
     ]
+    if strays is not None:
+        lines.append(
+            f"{strays.objects} objects that no row knows, {strays.bytes} bytes "
+            f"({strays.young} more are younger than the grace)"
+        )
     pairs = [(name, digest) for name, digests in made.links.items() for digest in digests]
     lines += [f"  {name} {digest}" for name, digest in pairs[:SAMPLE]]
     if len(pairs) > SAMPLE:
@@ -224,8 +179,8 @@ def _as_lines(made: plan.Plan) -> list[str]:
     return lines
 
 
-def _as_json(made: plan.Plan) -> dict[str, object]:
-    return {
+def _as_json(made: plan.Plan, strays: Orphans | None) -> dict[str, object]:
+    told: dict[str, object] = {
         "links": {str(name): list(map(str, digests)) for name, digests in made.links.items()},
         "link_bytes": made.link_bytes,
         "unlinked": list(map(str, made.unlinked)),
@@ -233,8 +188,7 @@ def _as_json(made: plan.Plan) -> dict[str, object]:
         "untagged": [f"{each.repository}@{each.digest}" for each in made.untagged],
         "uploads": [each.id for each in made.uploads],
     }
-
-
-def _fail(message: str, status: int = 1) -> NoReturn:
-    _errors.print(f"berth: {message}", markup=False)
-    raise typer.Exit(status)
+    if strays is not None:
+        told["orphans"] = strays.names
+        told["orphan_bytes"] = strays.bytes
+    return told

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from registry import stores, wiring
-from registry.cli_garbage import ConfigFile, Json
+from registry.cli_stores import ConfigFile, Json
 from registry.config import Config
 from registry.oci.errors import RegistryError
 from registry.oci.names import RepositoryName

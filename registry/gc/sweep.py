@@ -21,16 +21,21 @@ class Report:
     """What a run did. Counts, and bytes that left or are leaving the store."""
 
     links: int = 0
+    links_bytes: int = 0
+    """Of the blobs that a repository has no right to any more; others may have it."""
     blobs: int = 0
-    bytes: int = 0
+    blobs_bytes: int = 0
     manifests: int = 0
+    manifests_bytes: int = 0
     uploads: int = 0
+    uploads_bytes: int = 0
     trash: int = 0
+    trash_bytes: int = 0
+    """Of the manifests themselves."""
     objects: int = 0
     """Objects that left the store, those of earlier runs too."""
     waiting: int = 0
     """Objects that could not be deleted now; the next run tries again."""
-    orphans: int = 0
     braked: bool = False
 
 
@@ -44,11 +49,13 @@ async def execute(
 ) -> Report:
     """Sweep *plan*; raises StorageUnavailable, and leaves the rest to the next run then."""
     report = Report()
-    report.trash = await collection.purge_trash(now - rules.trash)
+    gone = await collection.purge_trash(now - rules.trash)
+    report.trash, report.trash_bytes = gone.blobs, gone.bytes
     for stale in plan.uploads:
         if await collection.forget_upload(stale.id, now - rules.uploads):
             await storage.blobs.discard(stale.id)
             report.uploads += 1
+            report.uploads_bytes += stale.offset
     if rules.untagged is not None:
         for each in plan.untagged:
             before = now - rules.untagged
@@ -56,6 +63,7 @@ async def execute(
             if position is not None:
                 await storage.flusher.flush(position)
                 report.manifests += 1
+                report.manifests_bytes += each.size
     before = now - rules.grace
     await _hold_agreed(storage)
     for repository, digests in plan.links.items():
@@ -65,14 +73,15 @@ async def execute(
                 # Names first: bytes go once the journal says that nothing names them.
                 await storage.flusher.flush(condemned.position)
             report.links += condemned.links
+            report.links_bytes += condemned.bytes
             report.blobs += len(condemned.objects)
-            report.bytes += sum(each.size for each in condemned.objects)
+            report.blobs_bytes += sum(each.size for each in condemned.objects)
             progress(report.links)
     await _hold_agreed(storage)
     for some in _batches(plan.unlinked):
         condemned = await collection.condemn_unlinked(some, before)
         report.blobs += len(condemned.objects)
-        report.bytes += sum(each.size for each in condemned.objects)
+        report.blobs_bytes += sum(each.size for each in condemned.objects)
     await remove(storage, collection, report)
     return report
 

@@ -26,6 +26,8 @@ class Condemned:
     """What a condemnation took away, for good."""
 
     links: int
+    bytes: int
+    """Of the blobs of these links."""
     objects: tuple[BlobRecord, ...]
     """Blobs that no repository is linked to any more; their objects can leave the store."""
     position: Position | None
@@ -54,14 +56,28 @@ class StaleUpload:
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """A manifest that names something, and the tags on it."""
+class Standing:
+    """A manifest in a repository, and what holds it there."""
 
     repository: RepositoryName
     digest: Digest
+    pushed_at: float
+    tags: tuple[str, ...]
+    indexes: "tuple[Standing, ...]"
+    """Some of those that name it, each with what holds it in turn."""
+    subject: Digest | None
+    """What it is about, where that is here too."""
+    thrown_at: float | None
+    """When it lost tags that the trash keeps it for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A manifest that names something."""
+
     kind: str
     """``blob``, ``manifest`` or ``subject``: how it names it."""
-    tags: tuple[str, ...]
+    by: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +87,16 @@ class Facts:
     digest: Digest
     blob: BlobRecord | None
     bad: bool
+    came_at: float
+    """When the blob came, if there is one."""
     links: tuple[tuple[RepositoryName, float], ...]
     """Repository, and when the blob was last promised to it."""
-    manifests: tuple[tuple[RepositoryName, float, tuple[str, ...]], ...]
-    """Where it is a manifest: repository, when it was pushed, its tags."""
+    manifests: tuple[Standing, ...]
+    """Where it is a manifest."""
     holders: tuple[Holder, ...]
+    """Some of what names it."""
+    more_holders: int
+    """How many others name it too."""
     trash: tuple[tuple[RepositoryName, float, str], ...]
     """Trash entries that keep it: repository, when it was deleted, how it is named there."""
     leaving: bool
@@ -84,7 +105,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How much there is."""
+    """How much there is: of blobs, or of whatever else is counted."""
 
     blobs: int
     bytes: int
@@ -143,6 +164,10 @@ class Collection(Protocol):
         """Those of *objects* that no blob has and that are not on their way out."""
         ...
 
+    async def unknown_uploads(self, uploads: Sequence[str]) -> list[str]:
+        """Those of *uploads* that are no sessions, neither open nor finished of late."""
+        ...
+
     async def stale_uploads(self, before: float, *, limit: int = 1000) -> list[StaleUpload]:
         """Open sessions that nobody wrote to since *before*, and whose lease has ended."""
         ...
@@ -163,8 +188,8 @@ class Collection(Protocol):
         """Delete such a manifest, into the trash; None where something holds it now."""
         ...
 
-    async def purge_trash(self, before: float) -> int:
-        """Forget what was deleted before *before*; how many entries."""
+    async def purge_trash(self, before: float) -> Totals:
+        """Forget what was deleted before *before*; how many entries, with how many bytes."""
         ...
 
     async def facts(self, digest: Digest) -> Facts:

@@ -8,18 +8,20 @@
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import os
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import aiofiles
 
 from registry.oci.digest import Digest, Hasher, new_hasher
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
+from registry.storage import shelf
 from registry.storage.durable import (
     GrowingFile,
     ensure_directory,
@@ -30,13 +32,17 @@ from registry.storage.durable import (
 from registry.storage.faults import unavailable_on
 from registry.storage.layout import Layout, new_object_name
 from registry.storage.ports import SegmentWriter
-from registry.storage.records import BlobRecord, Segment
+from registry.storage.records import BlobRecord, Segment, StoredObject
 from registry.storage.work import PIECE, Work, gathered, hash_all, heard, in_thread
 
 PARKED: Final = 256
 """Files of uploads kept open between chunks; more only cost a copy at their commit."""
 AHEAD: Final = 8 * PIECE
 """Bytes that the kernel is asked to read ahead where it has to wait for the disk."""
+LISTED: Final = 500
+"""Entries of a listing that are read at a time."""
+
+Item = TypeVar("Item")
 
 
 class FilesystemSegmentWriter:
@@ -217,10 +223,28 @@ class FilesystemBlobStore:
         with unavailable_on(OSError):
             await asyncio.to_thread(_delete, self._layout.object(object_name))
 
+    async def objects(self, digest: Digest | None = None) -> AsyncIterator[StoredObject]:
+        async for each in self._listed(shelf.objects(self._layout, digest)):
+            yield each
+
+    async def uploads(self) -> AsyncIterator[tuple[str, float]]:
+        async for each in self._listed(shelf.uploads(self._layout)):
+            yield each
+
     async def sweep_aside(self, older_than: float) -> int:
         """Remove what broken puts left and nothing wrote to for *older_than* seconds; how many."""
         with unavailable_on(OSError):
             return await asyncio.to_thread(self._sweep_aside, time.time() - older_than)
+
+    async def _listed(self, listing: Iterator[Item]) -> AsyncIterator[Item]:
+        """Entries of a long listing, which a thread reads by pages."""
+        while True:
+            with unavailable_on(OSError):
+                page = await asyncio.to_thread(lambda: list(itertools.islice(listing, LISTED)))
+            for each in page:
+                yield each
+            if not page:
+                return
 
     # -- in threads -----------------------------------------------------------------------------
 

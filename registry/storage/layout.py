@@ -22,6 +22,16 @@ def new_object_name(digest: Digest) -> str:
     return f"{digest.algorithm}/{digest.encoded}/{uuid.uuid4()}"
 
 
+def is_object_name(name: str) -> bool:
+    """Whether a store can have given *name* to an object."""
+    return _OBJECT.fullmatch(name) is not None
+
+
+def is_upload_name(name: str) -> bool:
+    """Whether *name* is spelt as an upload's id is."""
+    return _UPLOAD.fullmatch(name) is not None
+
+
 class Layout:
     """Names to paths; a name that this store cannot have given raises StorageUnavailable."""
 

@@ -1,6 +1,7 @@
 """Bytes and lines in dicts: the model that every other store is compared with."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
@@ -8,7 +9,13 @@ from registry.storage.folding import Fold, Folded
 from registry.storage.layout import new_object_name
 from registry.storage.lines import encode
 from registry.storage.ports import SegmentWriter
-from registry.storage.records import BlobRecord, JournalLine, Segment, StoreIdentity
+from registry.storage.records import (
+    BlobRecord,
+    JournalLine,
+    Segment,
+    StoredObject,
+    StoreIdentity,
+)
 
 PIECE = 1024 * 1024
 
@@ -36,8 +43,10 @@ class MemorySegmentWriter:
 class MemoryBlobStore:
     """Objects and segments by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._objects: dict[str, bytes] = {}
+        self._made: dict[str, float] = {}
         self._segments: dict[str, bytearray] = {}
 
     async def put(
@@ -83,9 +92,24 @@ class MemoryBlobStore:
     async def delete(self, object_name: str) -> None:
         self._objects.pop(object_name, None)
 
+    async def objects(self, digest: Digest | None = None) -> AsyncIterator[StoredObject]:
+        begins = "" if digest is None else f"{digest.algorithm}/{digest.encoded}/"
+        for name, content in list(self._objects.items()):
+            if name.startswith(begins):
+                yield StoredObject(name, len(content), self._made[name])
+
+    async def uploads(self) -> AsyncIterator[tuple[str, float]]:
+        for upload in {name.partition("/")[0] for name in self._segments}:
+            yield upload, self._clock()
+
+    async def sweep_aside(self, older_than: float) -> int:
+        del older_than
+        return 0
+
     def _keep(self, digest: Digest, content: bytes) -> BlobRecord:
         name = new_object_name(digest)
         self._objects[name] = content
+        self._made[name] = self._clock()
         return BlobRecord(digest, name, len(content))
 
     def _segment(self, segment: Segment) -> bytes:

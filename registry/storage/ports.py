@@ -17,6 +17,7 @@ from registry.storage.records import (
     Member,
     Position,
     Segment,
+    StoredObject,
     StoreIdentity,
     Upload,
 )
@@ -97,6 +98,21 @@ class BlobStore(Protocol):
 
     async def delete(self, object_name: str) -> None:
         """Remove an object. Idempotent: success means that it is not there."""
+        ...
+
+    def objects(self, digest: Digest | None = None) -> AsyncIterator[StoredObject]:
+        """Every object that lies in the store, or every one of *digest*; the list may lag.
+
+        What comes or goes meanwhile may be in it or not.
+        """
+        ...
+
+    def uploads(self) -> AsyncIterator[tuple[str, float]]:
+        """Uploads of which something lies in the store, and when it was last written to (UTC)."""
+        ...
+
+    async def sweep_aside(self, older_than: float) -> int:
+        """Remove what broken puts left and nothing wrote to for *older_than* seconds; how many."""
         ...
 
 

@@ -20,6 +20,17 @@ class BlobRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as the store itself lists it."""
+
+    name: str
+    size: int
+    """Bytes."""
+    made_at: float
+    """Seconds, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """A repository's right to serve a blob."""
 

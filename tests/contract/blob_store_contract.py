@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import time
 import uuid
 from collections.abc import AsyncIterator
 
@@ -149,6 +150,35 @@ class BlobStoreContract:
                 await blobs.delete(blob.object)
 
         await asyncio.gather(*(put_and_delete() for _ in range(4)))
+
+    # -- listing --------------------------------------------------------------------------------
+
+    async def test_objects_are_listed_until_they_are_deleted(self, blobs: BlobStore) -> None:
+        assert [each async for each in blobs.objects()] == []
+        kept = [await blobs.put(Digest.of(HELLO), None, stream(HELLO)) for _ in range(2)]
+        kept.append(await blobs.put(Digest.of(LARGE, "sha512"), None, stream(LARGE)))
+        gone = await blobs.put(Digest.of(b"gone"), None, stream(b"gone"))
+        await blobs.delete(gone.object)
+        listed = [each async for each in blobs.objects()]
+        assert {each.name: each.size for each in listed} == {
+            each.object: each.size for each in kept
+        }
+        assert all(abs(each.made_at - time.time()) < 600 for each in listed)
+        of_hello = [each.name async for each in blobs.objects(Digest.of(HELLO))]
+        assert sorted(of_hello) == sorted(each.object for each in kept[:2])
+        assert [each async for each in blobs.objects(Digest.of(b"nobody's"))] == []
+
+    async def test_uploads_are_listed_until_they_are_discarded(self, blobs: BlobStore) -> None:
+        assert [each async for each in blobs.uploads()] == []
+        names = [new_upload(), new_upload()]
+        for upload in names:
+            await write(blobs, upload, 1, 0, HELLO)
+        listed = {upload: last async for upload, last in blobs.uploads()}
+        assert listed.keys() == set(names)
+        assert all(abs(last - time.time()) < 600 for last in listed.values())
+        for upload in names:
+            await blobs.discard(upload)
+        assert [each async for each in blobs.uploads()] == []
 
     # -- segments -------------------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ async def test_a_rebuild_knows_the_last_object_and_not_what_was_collected(
     await place.ledger.put_manifest(put(SHOES, "a", "v1", blobs=(SOLE, LACE)))
     await place.ledger.delete_manifest(SHOES, manifest("a").digest)
     place.clock.now += RULES.trash + 1
-    assert await place.collection.purge_trash(place.clock.now - RULES.trash) == 1
+    assert (await place.collection.purge_trash(place.clock.now - RULES.trash)).blobs == 1
     await place.collection.condemn(SHOES, [SOLE.digest, LACE.digest], place.before)
     fresh = replace(SOLE, object="another")
     place.clock.now += 1
@@ -196,9 +196,9 @@ async def test_what_is_in_the_trash_keeps_its_blobs(place: Place) -> None:
     assert await place.ledger.trash.list(projects=["hats"], limit=10) == []
     place.clock.now += GRACE + 1
     assert await place.unneeded() == []
-    assert await place.collection.purge_trash(entries[0].deleted_at) == 1
+    assert (await place.collection.purge_trash(entries[0].deleted_at)).blobs == 1
     assert await place.unneeded() == [(str(SHOES), SOLE.digest)]
-    assert await place.collection.purge_trash(place.clock.now) == 1
+    assert (await place.collection.purge_trash(place.clock.now)).blobs == 1
     assert await place.ledger.trash.list(limit=10) == []
     assert await place.unneeded() == [(str(SHOES), SOLE.digest)], "b is there, untagged"
 
@@ -282,7 +282,7 @@ async def test_a_bad_blob_is_absent_until_it_is_pushed_again(place: Place) -> No
     assert await place.collection.unverified(place.clock.now) == []
     (bad,) = await place.collection.bad_blobs()
     assert bad.blob == SOLE
-    assert bad.holders[0].tags == ("v1",)
+    assert bad.holders[0].by.tags == ("v1",)
     with pytest.raises(BlobUnknown):
         await place.ledger.find_blob(SHOES, SOLE.digest)
     with pytest.raises(BlobUnknown):
@@ -368,7 +368,7 @@ async def test_a_run_takes_what_is_garbage_and_nothing_else(place: Place) -> Non
     assert made.doomed.bytes == len(b"lost")
     report = await sweep.execute(storage, place.collection, made, RULES, place.clock.now)
     assert (report.links, report.blobs, report.objects) == (1, 1, 1)
-    assert (report.manifests, report.uploads, report.bytes) == (1, 1, 4)
+    assert (report.manifests, report.uploads, report.blobs_bytes) == (1, 1, 4)
     assert (await place.collection.facts(lost.digest)).blob is None
     for each in (kept, thrown):
         assert (await place.ledger.find_blob(SHOES, each.digest)).blob == each

@@ -94,7 +94,7 @@ async def test_what_never_was_there_or_has_left_is_unknown(
     assert await ledger.trash.content(entry.id) == manifest("a").content
     clock.now += 1
     collection = SqlCollection(url, clock=clock)
-    assert await collection.purge_trash(clock.now) == 1
+    assert (await collection.purge_trash(clock.now)).blobs == 1
     await collection.close()
     with pytest.raises(ManifestUnknown):
         await ledger.trash.content(entry.id)

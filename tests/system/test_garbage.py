@@ -101,7 +101,7 @@ def test_what_nothing_needs_goes_and_nothing_else(server: Server, http: httpx.Cl
     assert len(plan["uploads"]) == 1
     assert stored(server) == everything, "a dry run changes nothing"
     told = json.loads(server.run("gc", "--json"))
-    assert (told["blobs"], told["bytes"], told["uploads"]) == (1, len(lost), 1)
+    assert (told["blobs"], told["blobs_bytes"], told["uploads"]) == (1, len(lost), 1)
     assert told["trash"] == 1
     server.run("gc")
     assert stored(server) == everything - hexes(lost), "copy still has the old image"

@@ -104,7 +104,7 @@ def condemn(
     writes.lock_project(connection, name.project)
     here = find_repository(connection, name)
     if here is None:
-        return Condemned(0, (), None)
+        return Condemned(0, 0, (), None)
     wanted = sorted(str(each) for each in digests)
     # The rows that a manifest PUT locks, in its order; then a look at what it may have named.
     for some in chunks(wanted):
@@ -115,21 +115,23 @@ def condemn(
             .order_by(blob.c.digest)
             .with_for_update()
         ).close()
-    gone: list[str] = []
+    gone: dict[str, int] = {}
     for some in chunks(wanted):
-        unneeded = select(link.c.digest).where(
-            link.c.repository_id == here,
-            link.c.digest.in_(some),
-            is_unneeded(before),
+        unneeded = (
+            select(link.c.digest, blob.c.size)
+            .join(blob, blob.c.digest == link.c.digest)
+            .where(link.c.repository_id == here, link.c.digest.in_(some), is_unneeded(before))
         )
-        gone += connection.execute(unneeded.order_by(link.c.digest)).scalars()
+        rows = connection.execute(unneeded.order_by(link.c.digest))
+        gone |= {row.digest: row.size for row in rows}
     if not gone:
-        return Condemned(0, (), None)
+        return Condemned(0, 0, (), None)
     taken = tuple(map(Digest.parse, gone))
     change = Change(op="collect", repository=name, at=now, digests=taken)
     apply(connection, here, change)
     objects = drop_unlinked(connection, now, taken)
-    return Condemned(len(gone), tuple(objects), writes.write_line(connection, change))
+    position = writes.write_line(connection, change)
+    return Condemned(len(gone), sum(gone.values()), tuple(objects), position)
 
 
 def drop_unlinked(

@@ -98,7 +98,7 @@ class SqlCollection:
         def work(connection: Connection) -> Condemned:
             young = blob.c.created_at < before
             objects = condemning.drop_unlinked(connection, self._now(connection), digests, young)
-            return Condemned(0, tuple(objects), None)
+            return Condemned(0, 0, tuple(objects), None)
 
         return await self._database.write(work)
 
@@ -120,6 +120,16 @@ class SqlCollection:
                     query = select(table.c.object).where(table.c.object.in_(some))
                     known.update(connection.execute(query).scalars())
             return [each for each in objects if each not in known]
+
+        return await self._read(work)
+
+    async def unknown_uploads(self, uploads: Sequence[str]) -> list[str]:
+        def work(connection: Connection) -> list[str]:
+            known: set[str] = set()
+            for some in chunks(uploads):
+                query = select(upload.c.id).where(upload.c.id.in_(some))
+                known.update(connection.execute(query).scalars())
+            return [each for each in uploads if each not in known]
 
         return await self._read(work)
 
@@ -189,12 +199,12 @@ class SqlCollection:
             lambda c: condemning.collect_manifest(c, self._now(c), repository, digest, before)
         )
 
-    async def purge_trash(self, before: float) -> int:
-        def work(connection: Connection) -> int:
-            query = select(trash.c.id).where(trash.c.deleted_at < before)
-            entries = list(connection.execute(query).scalars())
-            drop_trash(connection, entries)
-            return len(entries)
+    async def purge_trash(self, before: float) -> Totals:
+        def work(connection: Connection) -> Totals:
+            query = select(trash.c.id, func.length(trash.c.content).label("size"))
+            rows = connection.execute(query.where(trash.c.deleted_at < before)).all()
+            drop_trash(connection, [row.id for row in rows])
+            return Totals(len(rows), sum(row.size for row in rows))
 
         return await self._database.write(work)
 

@@ -7,14 +7,15 @@ used twice, nothing is renamed, nothing expires, and no listing is believed abou
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from registry.oci.digest import Digest
-from registry.storage.layout import new_object_name
+from registry.storage.layout import is_object_name, is_upload_name, new_object_name
 from registry.storage.ports import SegmentWriter
-from registry.storage.records import BlobRecord, Segment
+from registry.storage.records import BlobRecord, Segment, StoredObject
 from registry.storage.swift import tempurl
 from registry.storage.swift.account import SwiftAccount
 from registry.storage.swift.assembly import Assembly, Made
@@ -199,6 +200,34 @@ class SwiftBlobStore:
             if commit.object == object_name:
                 commit.is_retracted = True
 
+    # -- listing --------------------------------------------------------------------------------
+
+    async def objects(self, digest: Digest | None = None) -> AsyncIterator[StoredObject]:
+        digits = "0123456789abcdef" if digest is None else digest.encoded[0]
+        begins = "" if digest is None else f"{digest.algorithm}/{digest.encoded}/"
+        for digit in digits:
+            async for entry in self._objects.listing(self._names.blobs(digit), prefix=begins):
+                name = str(entry.get("name"))
+                if is_object_name(name):
+                    yield StoredObject(name, int(entry["bytes"]), _moment(entry))
+
+    async def uploads(self) -> AsyncIterator[tuple[str, float]]:
+        upload, last, used = "", 0.0, False
+        async for entry in self._objects.listing(self._names.uploads):  # by name
+            owner, _, rest = str(entry.get("name")).partition("/")
+            if owner != upload:
+                if is_upload_name(upload) and not used:
+                    yield upload, last
+                upload, last, used = owner, 0.0, False
+            last = max(last, _moment(entry))
+            used |= rest == "used"  # the segments are a large object's
+        if is_upload_name(upload) and not used:
+            yield upload, last
+
+    async def sweep_aside(self, older_than: float) -> int:
+        del older_than  # Swift makes no object of a put that broke off
+        return 0
+
     async def settle(self) -> None:
         """Answer once nothing more is cleared up in the background."""
         await self._objects.leftovers.settle()
@@ -209,3 +238,8 @@ class SwiftBlobStore:
 
     def _places(self, segments: Sequence[Segment]) -> tuple[Place, ...]:
         return tuple(self._names.segment(segment.name) for segment in segments)
+
+
+def _moment(entry: Mapping[str, Any]) -> float:
+    """When an entry of a listing was written: ``2026-01-31T12:00:00.123456``, in UTC."""
+    return datetime.fromisoformat(str(entry["last_modified"])).replace(tzinfo=UTC).timestamp()

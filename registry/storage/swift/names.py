@@ -63,7 +63,11 @@ class Names:
         match = _OBJECT.fullmatch(name)
         if match is None:
             raise StorageUnavailable("no name of an object of this store")
-        return Place(f"{self.prefix}-blobs-{match['hex'][0]}", name)
+        return Place(self.blobs(match["hex"][0]), name)
+
+    def blobs(self, digit: str) -> str:
+        """The container of the blobs whose digests begin with *digit*."""
+        return f"{self.prefix}-blobs-{digit}"
 
     def segment(self, name: str) -> Place:
         """``<upload>/<epoch>/<offset>``, or what ``own_part`` names."""

@@ -1,0 +1,64 @@
+"""What the collector's commands share: stores opened and let go of, failures told in a line."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from registry import agreement, stores
+from registry.config import Config
+from registry.gc import collect
+from registry.oci.errors import RegistryError
+from registry.oci.names import RepositoryName, parse_repository
+from registry.storage.ledger.garbage import SqlCollection
+from registry.storage.storage import Storage
+
+Answer = TypeVar("Answer")
+errors = Console(stderr=True, highlight=False)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file; BERTH_… variables go over it.", metavar="FILE"),
+]
+
+
+@asynccontextmanager
+async def opened(settings: Config) -> AsyncIterator[tuple[Storage, SqlCollection]]:
+    """The stores and the collection that *settings* name; raises StorageUnavailable."""
+    async with stores.opened(settings) as storage:
+        await agreement.settle(storage)
+        collection = SqlCollection(settings.ledger_url)
+        try:
+            yield storage, collection
+        finally:
+            await collection.close()
+
+
+def run(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """What *work* answers; what fails is told, and ends the command."""
+    try:
+        return asyncio.run(work)
+    except collect.Busy:
+        fail("somebody collects at this moment; look again later")
+    except RegistryError as error:
+        fail(str(error))
+
+
+def find_repository(text: str | None, settings: Config) -> RepositoryName | None:
+    """The repository that an option names, or None."""
+    if text is None:
+        return None
+    try:
+        return parse_repository(text, default_project=settings.default_project)
+    except RegistryError as error:
+        fail(str(error), status=2)
+
+
+def fail(message: str, status: int = 1) -> NoReturn:
+    """Tell *message*, and end the command."""
+    errors.print(f"berth: {message}", markup=False)
+    raise typer.Exit(status)
