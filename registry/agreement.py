@@ -87,6 +87,8 @@ class Watch:
 
     async def _is_as_before(self) -> bool:
         """Never fewer lines, never anybody else's, never half rebuilt."""
+        if self._identity is None:
+            return False  # nothing was settled yet
         lines = await self._storage.ledger.count_lines()
         known = await self._storage.ledger.identity()
         if known is None or known != self._identity or lines < self._lines:

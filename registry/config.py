@@ -82,10 +82,23 @@ class StorageConfig:
     """Where blobs, uploads and the journal lie, and the ledger unless another is named."""
     prefix: str = "berth"
     """What the names of Swift's containers begin with."""
+    redirect: bool = False
+    """Whether a pull of a blob is sent on to Swift, by a TempURL that anybody may use."""
+    redirect_seconds: int = 1200
+    """For how long such an address is good, and so outlives a right that is taken away."""
 
     def __post_init__(self) -> None:
         if self.kind not in {"directory", "swift"}:
             raise ValueError('storage.kind must be "directory" or "swift"')
+        if self.redirect and self.kind != "swift":
+            raise ValueError(
+                'storage.redirect sends clients on to Swift: it needs storage.kind = "swift"'
+            )
+        if not 60 <= self.redirect_seconds <= 86400:
+            raise ValueError(
+                "storage.redirect_seconds must lie between 60 (a slow client must have begun by "
+                "then) and 86400 (so long is a right that was taken away still good)"
+            )
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", self.prefix):
             raise ValueError("storage.prefix is 1 to 32 of a-z, 0-9 and -, and begins with no -")
 

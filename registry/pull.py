@@ -1,5 +1,6 @@
 """Rules of reading (distribution-spec, "Pull")."""
 
+import logging
 import time
 from collections.abc import AsyncIterator
 
@@ -10,6 +11,7 @@ from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.records import BlobRecord, ManifestRecord
 from registry.storage.storage import Storage
 
+_log = logging.getLogger(__name__)
 SMALL = 4 * 1024 * 1024
 """Bytes up to which a blob is read whole: configs."""
 
@@ -70,6 +72,17 @@ async def read_small(storage: Storage, blob: BlobRecord) -> bytes | None:
         return None
     pieces = [piece async for piece in storage.blobs.read(blob, 0, blob.size)]
     return b"".join(pieces)
+
+
+async def find_elsewhere(storage: Storage, blob: BlobRecord) -> str | None:
+    """Where the caller can read *blob* without this server; None: here alone."""
+    if storage.redirects is None:
+        return None
+    try:
+        return await storage.redirects.find(blob)
+    except StorageUnavailable as error:
+        _log.warning("no redirect, the blob is sent from here: %s", error)
+        return None
 
 
 async def open_blob(

@@ -14,7 +14,7 @@ from registry.storage.journal_file import FilesystemJournal
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ports import BlobStore, Journal
-from registry.storage.storage import Storage
+from registry.storage.storage import Redirects, Storage
 from registry.tending import Tender
 
 Close = Callable[[], Awaitable[None]]
@@ -26,7 +26,7 @@ class Stores:
     def __init__(self, config: Config) -> None:
         """Raises StorageUnavailable; asks nobody over the network yet."""
         self.ledger = SqlLedger(config.ledger_url, projecting=config.glance.enabled)
-        blobs, journal, self._closing = _bytes(config)
+        blobs, journal, redirects, self._closing = _bytes(config)
         flusher = Flusher(self.ledger, journal, count=metrics.count_flush)
         self.storage = Storage(
             blobs,
@@ -35,6 +35,7 @@ class Stores:
             flusher,
             promise=config.gc.grace_hours * 3600 / 4,
             openings=self.ledger.sightings,
+            redirects=redirects,
         )
 
     async def close(self) -> None:
@@ -90,16 +91,19 @@ async def opened_tender(config: Config, stores: Stores) -> AsyncIterator[Tender]
         await images.close()
 
 
-def _bytes(config: Config) -> tuple[BlobStore, Journal, list[Close]]:
+def _bytes(config: Config) -> tuple[BlobStore, Journal, Redirects | None, list[Close]]:
     if config.storage.kind == "swift":
         from registry.storage import swift  # noqa: PLC0415 - half a second that a directory saves
 
         account = swift.open_account(config.openstack.cloud)
         blobs = swift.SwiftBlobStore(account, prefix=config.storage.prefix)
         journal = swift.SwiftJournal(account, prefix=config.storage.prefix)
-        return blobs, journal, [blobs.close, account.close]
+        redirects = None
+        if config.storage.redirect:
+            redirects = Redirects(blobs.redirect_url, config.storage.redirect_seconds)
+        return blobs, journal, redirects, [blobs.close, account.close]
     directory = config.storage.directory
-    return FilesystemBlobStore(directory), FilesystemJournal(directory), []
+    return FilesystemBlobStore(directory), FilesystemJournal(directory), None, []
 
 
 def _make_directory(config: Config) -> None:

@@ -76,6 +76,8 @@ async def prepare(config: Config) -> None:
     """Make the stores ready before any worker starts; raises StorageUnavailable."""
     async with stores.opened(config) as storage:
         people.make_guard(config, storage)  # says what is wrong with it
+        if storage.redirects is not None:
+            await storage.redirects.check()
         await people.make_allowances(config).close()
         await agreement.settle(storage)
         if storage.disagreement is not None:
@@ -151,8 +153,9 @@ def application() -> Application:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await _begin(storage, guard)
-        works = [asyncio.create_task(_watch(storage, guard))]
+        watch = agreement.Watch(storage)
+        await _begin(watch, storage, guard)
+        works = [asyncio.create_task(_watch(watch, storage, guard))]
         if config.gc.every_minutes:
             works.append(asyncio.create_task(_collect(config, storage)))
         if config.glance.enabled:
@@ -185,12 +188,12 @@ def application() -> Application:
     return served
 
 
-async def _begin(storage: Storage, guard: Guard) -> None:
+async def _begin(watch: agreement.Watch, storage: Storage, guard: Guard) -> None:
     """Compare store and ledger, and take up the keys; services that are away have PATIENCE."""
     until = time.monotonic() + PATIENCE
     while True:
         try:
-            await agreement.settle(storage)
+            await watch.look()
             if guard.tokens is not None:
                 identity = await storage.journal.identity()
                 await guard.tokens.start("" if identity is None else identity.store)
@@ -225,12 +228,11 @@ async def _tend(config: Config, opened: stores.Stores) -> None:
         await tender.run()
 
 
-async def _watch(storage: Storage, guard: Guard) -> None:
+async def _watch(watch: agreement.Watch, storage: Storage, guard: Guard) -> None:
     """Every second: do store and ledger still, or again, fit together? Every hour: keys, journal.
 
     After an interruption at once, since nothing is changed until it is known.
     """
-    watch = agreement.Watch(storage)
     for second in itertools.count(1):
         for _ in range(10):
             await asyncio.sleep(0.1)

@@ -1,15 +1,17 @@
 """The stores of one registry, together: what the rules are given."""
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from registry.limits import UNBOUNDED, Allowances, FixedAllowances
 from registry.oci.digest import Digest, Hasher
 from registry.oci.image import ImageConfig
+from registry.storage.layout import new_object_name
 from registry.storage.ports import DOUBT, BlobStore, Journal, Ledger
 from registry.storage.projection import Openings
-from registry.storage.records import Position, Upload
+from registry.storage.records import BlobRecord, Position, Upload
 
 Value = TypeVar("Value")
 
@@ -32,6 +34,24 @@ class Flush(Protocol):
     async def close(self) -> None:
         """Settle what was flushed, and let go."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Redirects:
+    """Addresses at which anybody may read a blob for a while."""
+
+    sign: Callable[[BlobRecord, int], Awaitable[str]]
+    """Where a blob is for so many seconds; StorageUnavailable where nothing can be signed."""
+    seconds: int
+
+    async def find(self, blob: BlobRecord) -> str:
+        """Where *blob* is."""
+        return await self.sign(blob, self.seconds)
+
+    async def check(self) -> None:
+        """Raise StorageUnavailable where nothing can be signed."""
+        digest = Digest.of(b"")
+        await self.find(BlobRecord(digest, new_object_name(digest), 0))
 
 
 class Hashers:
@@ -98,6 +118,8 @@ class Storage:
     """What records open to those of other projects; None: nothing."""
     allowances: Allowances = field(default_factory=lambda: FixedAllowances(UNBOUNDED, {}))
     """Limits that are kept elsewhere than in the ledger."""
+    redirects: Redirects | None = None
+    """Where blobs can be read without this server; None: here alone."""
     verdict: str | None = None
     """What the last comparison of ledger and store came to; see ``disagreement``."""
     seen: int = 0

@@ -68,6 +68,11 @@ async def get_blob(call: Call) -> Response:
     if call.request.method == "HEAD":
         headers["Content-Length"] = str(blob.size)
         return Response(None, HTTPStatus.OK, headers)
+    elsewhere = await pull.find_elsewhere(call.storage, blob)
+    if elsewhere is not None:
+        # Whoever has the address may read the blob, so nobody on the way is to keep it.
+        moved = {"Location": elsewhere, "Cache-Control": "no-store"}
+        return Response(None, HTTPStatus.TEMPORARY_REDIRECT, moved)
     wanted = ranges.parse_range(call.request.headers.get("range"), blob.size)
     start, stop = wanted or (0, blob.size)
     status = HTTPStatus.OK if wanted is None else HTTPStatus.PARTIAL_CONTENT

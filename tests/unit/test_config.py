@@ -48,6 +48,8 @@ def test_projects_and_roles_are_read(tmp_path: Path) -> None:
     ("text", "named"),
     [
         ("nonsense = 1", "nonsense"),
+        ("[storage]\nredirect = true", "storage.redirect"),
+        ("[storage]\nkind = 'swift'\nredirect_seconds = 5", "storage.redirect_seconds"),
         ("[http]\nport = 1", "port"),
         ("[http]\nworkers = '2'", "http.workers"),
         ("[http]\nworkers = true", "http.workers"),

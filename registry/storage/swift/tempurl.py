@@ -41,5 +41,9 @@ class Key:
             self._found = head.headers.get(HEADER)
             self._until = time.monotonic() + KEPT
         if self._found is None:
-            raise StorageUnavailable("the account in Swift has no Temp-URL-Key: no redirects")
+            raise StorageUnavailable(
+                "storage.redirect needs a Temp-URL-Key, and the account in Swift has none: set "
+                "one, as the service user, with `openstack object store account set --property "
+                "Temp-URL-Key=…`"
+            )
         return self._found
