@@ -17,6 +17,10 @@ class Sharing(Protocol):
         """The projects that an image is shared with, and whether they accepted it."""
         ...
 
+    def find_project(self, text: str) -> str:
+        """The id of a project, by id or by name; raises NotFound."""
+        ...
+
     def share(self, record: str, project: str) -> None:
         """Make *project* a member."""
         ...
@@ -33,26 +37,27 @@ def share(service: Sharing, record: Record, project: str) -> str:
             f"{record.label} is {record.visibility}: other projects see it as it is; "
             "to share it with some only, first image-publish --private"
         )
+    other = service.find_project(project)
     if record.visibility == "private":
         service.set_visibility(record.id, "shared")
-    if project not in service.members(record.id):
-        service.share(record.id, project)
+    if other not in service.members(record.id):
+        service.share(record.id, other)
     return f"shared {record.label} with {project}"
 
 
 def unshare(service: Sharing, record: Record, project: str) -> str:
     """Share *record* with *project* no longer; raises NotFound where it was not."""
-    if project not in members(service, record):
+    other = service.find_project(project)
+    if other not in members(service, record):
         raise NotFound(
             f"{record.label} is not shared with {project}; climg image-show tells with whom it is"
         )
-    service.unshare(record.id, project)
+    service.unshare(record.id, other)
     return f"{record.label} is not shared with {project} any more"
 
 
-def publish(service: Sharing, record: Record, *, is_public: bool) -> str:
-    """Let all projects see *record*, or only its own."""
-    visibility = "public" if is_public else "private"
+def publish(service: Sharing, record: Record, visibility: str) -> str:
+    """Let everybody see *record* (public), all projects (community), or only its own (private)."""
     if record.visibility != visibility:
         service.set_visibility(record.id, visibility)
     return f"{record.label} is {visibility}"

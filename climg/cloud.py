@@ -13,6 +13,7 @@ from keystoneauth1.plugin import FixedEndpointPlugin
 from keystoneauth1.session import Session
 
 from climg.errors import NotFound, Refused, Unavailable, WrongUsage
+from climg.projects import Projects
 from climg.records import Record
 from climg.target import Cloud, Registry
 from climg.text import one_line, shorten
@@ -53,6 +54,7 @@ class ImageService:
         self._client = Client(session=session, **where)
         self._target = target
         self._progress = progress
+        self._projects = Projects(session)
         self._read = 0
         self._status = 0
         """Of the last answer: glanceclient has no class for some, and forgets them."""
@@ -63,9 +65,15 @@ class ImageService:
 
     def list(self, filters: Mapping[str, str]) -> Iterator[Record]:
         """As in Images."""
+        named = dict(filters)
+        if "owner" in named:
+            try:
+                named["owner"] = self.find_project(named["owner"])
+            except NotFound:
+                return  # and so it has no images
         try:
             with self._told():
-                for document in self._client.images.list(filters=dict(filters), page_size=PAGE):
+                for document in self._client.images.list(filters=named, page_size=PAGE):
                     self._count()
                     yield Record.parse(document)
         except NotFound as error:  # a list is always there
@@ -75,6 +83,16 @@ class ImageService:
         """As in Images."""
         with self._told():
             return Record.parse(self._client.images.get(record))
+
+    @property
+    def is_glance(self) -> bool:
+        """Whether it is a cloud's, which the registry follows; else it is the registry's own."""
+        return self._projects.have_names
+
+    def find_project(self, text: str) -> str:
+        """The id of a project, by id or by name; raises NotFound and Ambiguous."""
+        with self._told():
+            return self._projects.find(text)
 
     def delete(self, record: str) -> None:
         """Delete an image; of a tag's record, so the tag."""

@@ -16,6 +16,8 @@ from climg.records import Record
 if TYPE_CHECKING:
     from climg.cloud import ImageService
 
+AFTERWARDS = "; the registry removes the tag once it has missed the record for ten minutes"
+"""Where the image service is a cloud's."""
 app = typer.Typer(
     epilog="Exit codes: 0 done, 1 refused or not found, 2 wrong usage, 3 service unavailable.",
     no_args_is_help=True,
@@ -102,7 +104,7 @@ def image_list(
     """
     with _opened(context) as service:
         catalogue = Catalogue(service)
-        filters = {} if project is None else {"owner": project}
+        filters = {} if project is None else {"owner": service.find_project(project)}
         found = catalogue.named(filters, chains.liking(name), limit)
         if history:
             if not (limit or name or project):
@@ -187,20 +189,27 @@ def image_delete(
                 raise WrongUsage(f"nobody is there to be asked about {record.label}: say --yes")
             typer.confirm(f"Delete {record.label} ({record.id})?", abort=True, err=True)
         service.delete(record.id)
-    output.lines([f"deleted {record.label}"])
+        later = service.is_glance and record.kind == "tag"
+    output.lines([f"deleted {record.label}{AFTERWARDS if later else ''}"])
 
 
 @app.command("image-share")
 def image_share(
     context: typer.Context,
     name: Name,
-    project: Annotated[str, typer.Argument(metavar="PROJECT", help="The other project's ID.")],
+    project: Annotated[
+        str, typer.Argument(metavar="PROJECT", help="The other project: ID, or name.")
+    ],
     remove: Annotated[bool, typer.Option("--remove", help="Share no longer.")] = False,
 ) -> None:
-    """Share an image with another project, or no longer. It lists the image once it has accepted.
+    """Share an image, or a whole repository, with another project, or no longer.
+
+    Who is in that project can pull it then; it is in his lists once he has accepted it.
 
     Examples:
         climg image-share library/app:1 payments
+
+        climg image-share library/app payments
 
         climg image-share --remove library/app:1 payments
 
@@ -216,20 +225,25 @@ def image_publish(
     private: Annotated[
         bool, typer.Option("--private", help="The contrary: only its project sees it.")
     ] = False,
+    community: Annotated[
+        bool,
+        typer.Option("--community", help="For all who sign in; it is in nobody's list."),
+    ] = False,
 ) -> None:
-    """Let every project see an image, or only its own again.
+    """Let everybody see an image or a whole repository, without signing in too; or no longer.
 
     Examples:
         climg image-publish library/base:1
 
+        climg image-publish --community library/base
+
         climg image-publish --private library/base:1
 
     """
-    _change(
-        context,
-        name,
-        lambda service, record: actions.publish(service, record, is_public=not private),
-    )
+    if private and community:
+        raise WrongUsage("--private and --community are contraries: leave one of them out")
+    visibility = "private" if private else "community" if community else "public"
+    _change(context, name, lambda service, record: actions.publish(service, record, visibility))
 
 
 def _change(

@@ -19,7 +19,8 @@ from support.openstack import OpenStack
 from support.pushing import push_image, push_manifest
 from support.signing import basic
 
-OTHER = image("another")
+OTHER = image("another", "")
+"""Its upper layer changes nothing."""
 NOBODY: Headers = {}
 
 

@@ -30,6 +30,9 @@ class Members:
             raise Refused("no")
         return dict(self.projects)
 
+    def find_project(self, text: str) -> str:
+        return text
+
     def share(self, record: str, project: str) -> None:
         assert record == self.record.id
         assert project not in self.projects
@@ -65,10 +68,11 @@ def test_a_membership_ends_and_must_have_been() -> None:
 
 def test_an_image_is_published_and_made_private() -> None:
     image = Members("shared")
-    assert actions.publish(image, image.record, is_public=True).endswith("public")
+    assert actions.publish(image, image.record, "public").endswith("public")
     assert image.visibility == "public"
-    assert actions.publish(image, image.record, is_public=True).endswith("public")
-    actions.publish(image, image.record, is_public=False)
+    assert actions.publish(image, image.record, "public").endswith("public")
+    assert actions.publish(image, image.record, "community").endswith("community")
+    actions.publish(image, image.record, "private")
     assert image.visibility == "private"
 
 
