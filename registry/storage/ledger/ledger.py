@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select, text, update
 
 from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
@@ -13,6 +13,7 @@ from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.ledger import marks, migrate, reads, records, room, uploads, writes
 from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.outbox import SqlOutbox
+from registry.storage.ledger.postgresql import POOL
 from registry.storage.ledger.prepared import upsert
 from registry.storage.ledger.quotas import SqlQuotas
 from registry.storage.ledger.schema import revoked, signing_key, store
@@ -77,6 +78,31 @@ class SqlLedger:
     async def migrate(self) -> None:
         """Bring the tables to this version; several processes may do so at once."""
         await self._database.write(migrate.upgrade)
+
+    async def versions(self) -> tuple[str | None, str | None]:
+        """Of the tables that are there, and of those that this release makes."""
+        return await self._database.read(migrate.versions)
+
+    async def clock(self) -> float:
+        """The database's time."""
+        return await self._database.read(self._database.now)
+
+    async def settings(self, names: Sequence[str]) -> Mapping[str, str]:
+        """PostgreSQL's settings of these names; none of SQLite."""
+
+        def work(connection: Connection) -> Mapping[str, str]:
+            if connection.dialect.name != "postgresql":
+                return {}
+            query = text("SELECT name, setting FROM pg_settings WHERE name = ANY(:names)")
+            rows = connection.execute(query, {"names": list(names)})
+            return {row.name: row.setting for row in rows}
+
+        return await self._database.read(work)
+
+    @property
+    def connections(self) -> int:
+        """How many a worker may open at most, with its collector's."""
+        return 2 * POOL
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -20,6 +20,17 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 """Alembic keeps its context in a module's globals."""
 
 
+def versions(connection: Connection) -> tuple[str | None, str | None]:
+    """Of the tables that are there, and of this release's."""
+    present = MigrationContext.configure(connection).get_current_revision()
+    return present, _scripts(Config()).get_current_head()
+
+
+def _scripts(config: Config) -> ScriptDirectory:
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return ScriptDirectory.from_config(config)
+
+
 def upgrade(connection: Connection) -> None:
     """Bring the tables to the newest version, inside the caller's transaction.
 
@@ -28,8 +39,7 @@ def upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    newest = ScriptDirectory.from_config(config).get_current_head()
+    newest = _scripts(config).get_current_head()
     present = MigrationContext.configure(connection).get_current_revision()
     if present == newest:
         return

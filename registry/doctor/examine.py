@@ -1,0 +1,79 @@
+"""All checks of one configuration, in the order in which one thing rests on another."""
+
+import asyncio
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from registry import people, stores
+from registry.config import Config, ConfigError
+from registry.doctor.database import look_at_ledger
+from registry.doctor.findings import Finding
+from registry.doctor.machine import look_at_directory
+from registry.oci.errors import RegistryError
+
+
+async def examine(config: Config) -> list[Finding]:
+    """What was found; nothing is left behind, and nothing is made that a start would make."""
+    found = [Finding("configuration", good=True, found="can be read, and does no harm")]
+    found += look_at_directory(config)
+    if not all(each.good for each in found):
+        return found
+    if config.storage.kind == "swift" or config.auth.kind == "keystone" or config.glance.enabled:
+        found += await asyncio.to_thread(_look_at_cloud, config)
+    return [*found, *await _look_at_stores(config)]
+
+
+async def _look_at_stores(config: Config) -> list[Finding]:
+    if (path := _absent(config)) is not None:
+        return [Finding("ledger", good=True, found=f"{path} is made at the first start")]
+    try:
+        opened = stores.Stores(config)
+    except RegistryError as error:
+        return [Finding("ledger", good=False, found=str(error.detail or error))]
+    try:
+        found = await look_at_ledger(config, opened.ledger, opened.storage.journal)
+        try:
+            people.make_guard(config, opened.storage)
+        except ConfigError as error:
+            mend = "see auth in the configuration"
+            found.append(Finding("signing in", good=False, found=str(error), mend=mend))
+        else:
+            found.append(
+                Finding("signing in", good=True, found=f'auth.kind = "{config.auth.kind}"')
+            )
+        return found
+    finally:
+        await opened.close()
+
+
+def _absent(config: Config) -> Path | None:
+    """A SQLite ledger's file that is not there yet: opening it would make it."""
+    url = make_url(config.ledger_url)
+    path = Path(url.database or "")
+    return path if url.get_backend_name() == "sqlite" and not path.exists() else None
+
+
+def _look_at_cloud(config: Config) -> list[Finding]:
+    # Half a second that a directory saves.
+    from registry.doctor.asking import SIGN_IN, Asker  # noqa: PLC0415
+    from registry.doctor.identity import look_at_keystone  # noqa: PLC0415
+    from registry.doctor.images import look_at_glance  # noqa: PLC0415
+    from registry.doctor.objects import look_at_swift  # noqa: PLC0415
+    from registry.storage.cloud import open_session  # noqa: PLC0415
+
+    services = ("object-store", "image")
+    try:
+        opened, images = (open_session(service, config.openstack.cloud) for service in services)
+    except RegistryError as error:
+        return [Finding("service user", good=False, found=str(error.detail), mend=SIGN_IN)]
+    said = dict(zip(services, (opened.endpoint, images.endpoint), strict=True))
+    asker = Asker(opened.session, opened.region, opened.interface, said)
+    found = look_at_keystone(config, asker)
+    if not found[0].good:
+        return found
+    if config.storage.kind == "swift":
+        found += look_at_swift(config, asker)
+    if config.glance.enabled:
+        found += look_at_glance(asker)
+    return found
