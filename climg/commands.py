@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from climg import actions, chains, output, quota, records, tables, target, trash, trees
+from climg import (
+    actions,
+    chains,
+    output,
+    quota,
+    records,
+    set_changes,
+    set_views,
+    tables,
+    target,
+    trash,
+    trees,
+)
 from climg.chains import Catalogue
 from climg.errors import WrongUsage
 from climg.records import Record
@@ -25,6 +37,8 @@ app = typer.Typer(
 )
 trash.add_to(app)
 quota.add_to(app)
+set_views.add_to(app)
+set_changes.add_to(app)
 
 Name = Annotated[
     str,
@@ -60,8 +74,12 @@ def choose(
     os_cloud: Annotated[
         str | None, typer.Option(help="A cloud of clouds.yaml, with its Glance.", metavar="CLOUD")
     ] = None,
+    agent: Annotated[
+        str | None,
+        typer.Option(help="A host's agent, for set-…; else BERTH_AGENT.", metavar="unix:PATH"),
+    ] = None,
 ) -> None:
-    """Container images and VM images of a cloud: listed, shown, shared, deleted.
+    """Container images and VM images of a cloud, and sets of containers on its hosts.
 
     Examples:
         climg image-list --history
@@ -71,6 +89,7 @@ def choose(
         climg --os-cloud mycloud image-tree app:1
 
     """
+    context.meta["agent"] = agent or os.environ.get("BERTH_AGENT")
     context.obj = lambda: target.choose(url, user, cacert, os_cloud, os.environ)
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
+from hostagent.bundle import limits_of
 from hostagent.host import Host
-from hostagent.recipes import workload_of
+from hostagent.recipes import limits_in, workload_of
 from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow
 from hostagent.seen import Seen, look
 from hostagent.timing import deadline
@@ -138,6 +139,20 @@ def _problems(seen: Seen, told: list[ContainerStatus]) -> Iterator[str]:
                 yield f"{each.name}: not ready within {patience} s"
 
 
+def _is_changing(seen: Seen) -> bool:
+    """Whether some container is not yet as the document says."""
+    for name, _ in seen.workloads:
+        recipe, current = seen.wanted(name), seen.current(name)
+        if recipe is None:
+            return True
+        if current is None or recipe.is_rollback:
+            continue
+        is_old = recipe.fingerprint != current.recipe
+        if is_old or limits_of(recipe.workload) != limits_in(current.limits):
+            return True
+    return False
+
+
 def _state(seen: Seen, told: list[ContainerStatus], *, is_bad: bool) -> SetState:
     states = {each.state for each in told}
     level = seen.desired.level
@@ -151,7 +166,9 @@ def _state(seen: Seen, told: list[ContainerStatus], *, is_bad: bool) -> SetState
     if is_bad:
         return SetState.DEGRADED
     if all(each.ready or each.state is ContainerState.EXITED for each in told):
-        return SetState.RUNNING
+        if not _is_changing(seen):
+            return SetState.RUNNING
+        return SetState.DEGRADED if seen.troubles else SetState.STARTING
     if level is Level.CREATED and states == {ContainerState.CREATED}:
         return SetState.CREATED
     is_made = states.isdisjoint({ContainerState.PENDING, ContainerState.CREATING})

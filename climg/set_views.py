@@ -1,0 +1,154 @@
+"""What can be seen of a host's sets: lists, one set, its output, the image cache."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from climg import output, tables
+from climg.agentcall import Agent, path_of
+from climg.tables import Column
+from climg.text import one_line
+
+Set = Annotated[str, typer.Argument(metavar="SET", help="A uuid, its first letters, or an appkey.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Container = Annotated[
+    str | None, typer.Option("--container", "-c", metavar="NAME", help="One container of the set.")
+]
+COLUMNS = (
+    Column("ID", tables.ID_LEAST),
+    Column("Appkey", tables.NAME_LEAST),
+    Column("Generation", leaves=4),
+    Column("State"),
+    Column("Containers", leaves=1),
+    Column("Addresses", leaves=2),
+    Column("Reason", tables.NAME_LEAST, leaves=3),
+)
+_CONTAINERS = (
+    Column("Name", tables.NAME_LEAST),
+    Column("State"),
+    Column("Ready", leaves=1),
+    Column("Pid", leaves=3),
+    Column("Attempts", leaves=2),
+    Column("Exit", leaves=4),
+    Column("Memory", leaves=5),
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give *app* these commands."""
+    commands: dict[str, Callable[..., None]] = {
+        "set-list": listing,
+        "set-show": show,
+        "set-logs": logs,
+        "image-cache": cache,
+    }
+    for name, command in commands.items():
+        app.command(name)(command)
+
+
+def agent_of(context: typer.Context) -> Agent:
+    """The agent that is meant."""
+    return Agent(context.meta.get("agent"))
+
+
+def listing(context: typer.Context, as_json: Json = False) -> None:
+    """List the sets of a host.
+
+    Examples:
+        climg --agent unix:/run/berth-agent/agent.sock set-list
+
+    """
+    found = agent_of(context).call("GET", "/sets")
+    if as_json:
+        output.as_json(found)
+        return
+    rows = [
+        (
+            each["set"],
+            each["appkey"],
+            str(each["generation"]),
+            each["state"],
+            str(len(each["containers"])),
+            ",".join(address.partition("/")[0] for address in each["addresses"]),
+            one_line(each.get("reason") or ""),
+        )
+        for each in found
+    ]
+    lines = tables.layout(COLUMNS, rows, output.width())
+    output.lines([*lines, f"**** Total: {len(found)} ****"])
+
+
+def show(context: typer.Context, name: Set, as_json: Json = False) -> None:
+    """Show one set: its state, its containers, what it is made of.
+
+    Examples:
+        climg --agent unix:/run/berth-agent/agent.sock set-show shop
+
+    """
+    found = agent_of(context).call("GET", path_of(name))
+    if as_json:
+        output.as_json(found)
+        return
+    plain = [
+        (key, str(found[key]) if not isinstance(found[key], list) else ", ".join(found[key]))
+        for key in ("set", "appkey", "generation", "level", "state", "reason", "addresses")
+        if found.get(key)
+    ]
+    plain += [
+        ("rolled_back", f"{each['container']}: {each['reason']}")
+        for each in found.get("rolled_back", [])
+    ]
+    rows = [
+        (
+            each["name"],
+            each["state"],
+            str(each["ready"]),
+            str(each.get("pid", "")),
+            str(each["attempts"]),
+            str(each.get("exit_code", "")) if each["exit_known"] else "unknown",
+            str(each.get("mem_used", "")),
+        )
+        for each in found["containers"]
+    ]
+    width = output.width()
+    lines = [*tables.pairs(plain, width), *tables.layout(_CONTAINERS, rows, width)]
+    output.lines([*lines, f"**** Total: {len(rows)} ****"])
+
+
+def logs(
+    context: typer.Context,
+    name: Set,
+    container: Container = None,
+    tail: Annotated[int | None, typer.Option(min=0, metavar="N", help="The last lines.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+) -> None:
+    """Print a container's output.
+
+    Examples:
+        climg --agent unix:/run/berth-agent/agent.sock set-logs shop --tail 20
+
+    """
+    last = None if tail is None else str(tail)
+    query = {"container": container, "tail": last, "follow": "1" if follow else None}
+    for line in agent_of(context).lines(path_of(name, "logs"), **query):
+        typer.echo(one_line(line))
+
+
+def cache(context: typer.Context, as_json: Json = False) -> None:
+    """Show a host's image cache: layers with their bytes, files, pins and uses.
+
+    Examples:
+        climg --agent unix:/run/berth-agent/agent.sock image-cache
+
+    """
+    found = agent_of(context).call("GET", "/cache")
+    if as_json:
+        output.as_json(found)
+        return
+    names = ("diff_id", "bytes", "inodes", "pins", "uses")
+    rows = [tuple(str(each[name]) for name in names) for each in found["layers"]]
+    columns = (Column("Layer", tables.ID_LEAST), *(Column(each.capitalize()) for each in names[1:]))
+    lines = tables.layout(columns, rows, output.width())
+    total = f"{found['bytes']} bytes, {found['hits']} hits, {found['fetched_layers']} fetched"
+    output.lines([*lines, f"**** Total: {len(rows)}; {total} ****"])

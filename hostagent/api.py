@@ -1,0 +1,271 @@
+"""The agent's API, on its unix socket: everything that can be done on one host without a shim."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from hostagent import logs
+from hostagent.bundle import program
+from hostagent.describe import describe
+from hostagent.errors import Conflict, HostError, NotHere, Refused
+from hostagent.local import Local
+from hostagent.records import Attempt, AttemptState, ContainerRow, OperationRow, SetRow
+from setspec.desired import Args, Level, RebuildDisk, Restart, SyncStatus
+from setspec.faults import DocumentInvalid
+from setspec.normal import Exec
+from setspec.shape import dump
+from setspec.strict import SET_BOUNDS, read
+
+_EXEC_SECONDS = 3600.0
+_LEVELS = {
+    "start": Level.RUNNING,
+    "stop": Level.STOPPED,
+    "suspend": Level.SUSPENDED,
+    "resume": Level.RUNNING,
+}
+
+
+def create_app(local: Local, images: Any) -> Starlette:
+    """The ASGI application; *images* has ``report`` for what lies in the cache."""
+    app = Starlette(
+        routes=[
+            Route("/sets", create, methods=["POST"]),
+            Route("/sets", list_sets),
+            Route("/sets/{set}", show),
+            Route("/sets/{set}", update, methods=["PUT"]),
+            Route("/sets/{set}", delete, methods=["DELETE"]),
+            Route("/sets/{set}/image", change_image, methods=["POST"]),
+            Route("/sets/{set}/exec", execute, methods=["POST"]),
+            Route("/sets/{set}/logs", tell_logs),
+            Route("/sets/{set}/{action}", act, methods=["POST"]),
+            Route("/cache", cache),
+            Route("/healthz", healthz),
+        ],
+        exception_handlers={HostError: _told, DocumentInvalid: _faults},
+    )
+    app.state.local = local
+    app.state.images = images
+    return app
+
+
+async def create(request: Request) -> Response:
+    """Make a set; ?dry_run: only say what it would be."""
+    raw = await request.body()
+    return await _threaded(_create, request, raw)
+
+
+def _create(request: Request, raw: bytes) -> Response:
+    local = _local(request)
+    if "dry_run" in request.query_params:
+        return JSONResponse(dump(local.read(raw).spec))
+    row = local.create(raw, request.headers.get("idempotency-key"))
+    return JSONResponse(_shown(local, row), 201)
+
+
+def list_sets(request: Request) -> Response:
+    """All sets."""
+    local = _local(request)
+    return JSONResponse([_shown(local, row) for row in local.host.store.rows(SetRow)])
+
+
+def show(request: Request) -> Response:
+    """One set, with its document and operations."""
+    local = _local(request)
+    row = _found(request)
+    operations = local.host.store.rows(OperationRow, set=row.set)
+    told = [
+        {"id": each.id, "kind": each.kind, "state": each.state, "reason": each.reason}
+        for each in operations
+    ]
+    spec = dump(local.host.desired(row).spec)
+    return JSONResponse({**_shown(local, row), "spec": spec, "operations": told})
+
+
+async def update(request: Request) -> Response:
+    """Another document; If-Match: the generation that was seen. ?dry_run: only say what."""
+    raw = await request.body()
+    return await _threaded(_update, request, raw)
+
+
+def _update(request: Request, raw: bytes) -> Response:
+    local = _local(request)
+    row = _found(request)
+    if "dry_run" in request.query_params:
+        return JSONResponse(dump(local.read(raw).spec))
+    said = request.headers.get("if-match")
+    if said is not None and not said.isdecimal():
+        raise Conflict(f"If-Match is a generation, a number; {said!r} is none")
+    fresh = local.update(row, raw, int(said) if said else None)
+    return JSONResponse(_shown(local, fresh))
+
+
+async def change_image(request: Request) -> Response:
+    """Another image for one container."""
+    body = _object(await request.body(), "container", "image")
+    return await _threaded(_change_image, request, body)
+
+
+def _change_image(request: Request, body: dict[str, Any]) -> Response:
+    local = _local(request)
+    row = local.change_image(_found(request), body["container"], body["image"])
+    return JSONResponse(_shown(local, row))
+
+
+def act(request: Request) -> Response:
+    """start, stop, suspend, resume, restart, rebuild or sync."""
+    local = _local(request)
+    row = _found(request)
+    action = request.path_params["action"]
+    if action in _LEVELS:
+        return JSONResponse(_shown(local, local.set_level(row, _LEVELS[action])))
+    named = tuple(request.query_params.getlist("container")) or None
+    operations: dict[str, Args] = {
+        "restart": Restart(containers=named),
+        "rebuild": RebuildDisk(containers=named),
+        "sync": SyncStatus(),
+    }
+    if action not in operations:
+        raise NotHere(f"nothing is called {action!r} here")
+    operation = local.operate(row, operations[action])
+    return JSONResponse({**_shown(local, row), "operation": operation}, 202)
+
+
+def delete(request: Request) -> Response:
+    """A set shall be gone; ?purge: its volumes too."""
+    local = _local(request)
+    row = _found(request)
+    local.delete(row, purge="purge" in request.query_params)
+    return JSONResponse({"set": row.set}, 202)
+
+
+async def execute(request: Request) -> Response:
+    """Run a program in a container; its output, and its exit code in a header."""
+    body = _object(await request.body(), "cmd")
+    return await _threaded(_execute, request, body)
+
+
+def _execute(request: Request, body: dict[str, Any]) -> Response:
+    host = _local(request).host
+    row, attempt = _container(request, body.get("container"))
+    args = body.get("args", [])
+    if not isinstance(args, list) or not all(isinstance(each, str) for each in args):
+        raise Refused("args is a list of texts")
+    if attempt.state is not AttemptState.STARTED or host.runtime.is_frozen(row.set):
+        raise Conflict(f"{attempt.container} does not run")
+    process = program(host.process(attempt), Exec(cmd=body["cmd"], args=tuple(args)))
+    stdin = str(body.get("stdin", "")).encode()
+    ended = host.runtime.run(attempt.id, process, _EXEC_SECONDS, stdin)
+    code = "" if ended.code is None else str(ended.code)
+    return Response(ended.output, media_type="text/plain", headers={"Exit-Code": code})
+
+
+def tell_logs(request: Request) -> Response:
+    """A container's output; ?tail=N the last lines; ?follow: as they come."""
+    local = _local(request)
+    row, attempt = _container(request, request.query_params.get("container"))
+    path = local.host.layout.log(row.set, attempt.container)
+    tail = request.query_params.get("tail", "")
+    if tail and not tail.isdecimal():
+        raise Refused(f"tail is a number of lines; {tail!r} is none")
+    lines = logs.read(path, int(tail) if tail else None)
+    text = "".join(f"{line}\n" for line in lines)
+    if "follow" not in request.query_params:
+        return PlainTextResponse(text)
+
+    def goes_on() -> bool:
+        return bool(local.host.store.rows(SetRow, set=row.set))
+
+    def body() -> Iterator[str]:
+        yield text
+        yield from (f"{line}\n" for line in logs.follow(path, goes_on))
+
+    return StreamingResponse(body(), media_type="text/plain")
+
+
+def cache(request: Request) -> Response:
+    """What lies in the image cache: layers with their bytes, inodes, pins and uses."""
+    report = request.app.state.images.report()
+    layers = [
+        {
+            "diff_id": str(each.diff_id),
+            "bytes": each.bytes,
+            "inodes": each.inodes,
+            "pins": each.pins,
+            "uses": each.uses,
+        }
+        for each in report.layers
+    ]
+    told = {
+        "bytes": report.bytes,
+        "inodes": report.inodes,
+        "hits": report.hits,
+        "fetched_layers": report.fetched_layers,
+        "fetched_bytes": report.fetched_bytes,
+    }
+    return JSONResponse({**told, "layers": layers})
+
+
+def healthz(_: Request) -> Response:
+    """The agent is there."""
+    return PlainTextResponse("ok\n")
+
+
+async def _threaded(work: Any, *arguments: Any) -> Response:
+    from starlette.concurrency import run_in_threadpool  # noqa: PLC0415 - one place
+
+    answer: Response = await run_in_threadpool(work, *arguments)
+    return answer
+
+
+def _local(request: Request) -> Local:
+    local: Local = request.app.state.local
+    return local
+
+
+def _found(request: Request) -> SetRow:
+    return _local(request).find(request.path_params["set"])
+
+
+def _container(request: Request, name: str | None) -> tuple[SetRow, Attempt]:
+    """The container that is named, or the only one; its attempt."""
+    store = _local(request).host.store
+    row = _found(request)
+    rows = store.rows(ContainerRow, set=row.set)
+    if name is None and len(rows) > 1:
+        names = ", ".join(each.name for each in rows)
+        raise Conflict(f"the set has several containers: name one of {names}")
+    found = [each for each in rows if name in {None, each.name}]
+    if not found:
+        raise NotHere(f"the set has no container {name!r}")
+    if found[0].current is None:
+        raise Conflict(f"{found[0].name} is not there yet")
+    return row, store.find(Attempt, id=found[0].current)
+
+
+def _shown(local: Local, row: SetRow) -> dict[str, Any]:
+    desired = local.host.desired(row)
+    addresses = [each for port in desired.allocation.ports for each in port.addresses]
+    told = dump(describe(local.host, row))
+    return {**told, "appkey": desired.spec.appkey, "level": row.level, "addresses": addresses}
+
+
+def _object(raw: bytes, *needed: str) -> dict[str, Any]:
+    body = read(raw, SET_BOUNDS)
+    for name in needed:
+        if not isinstance(body.get(name), str):
+            raise Refused(f"the body needs {name!r}, a text")
+    return body
+
+
+async def _told(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HostError)
+    return JSONResponse({"message": str(error)}, error.status)
+
+
+async def _faults(_: Request, error: Exception) -> Response:
+    assert isinstance(error, DocumentInvalid)
+    return JSONResponse(error.as_json(), 400)

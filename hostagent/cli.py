@@ -1,0 +1,59 @@
+"""The agent's commands: ``berth agent``, and ``berth agent doctor``."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hostagent import doctor
+from hostagent.config import load
+from hostagent.errors import HostError
+from hostagent.serving import serve
+
+app = typer.Typer(
+    help="The host agent: sets of containers on this host.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.",
+    pretty_exceptions_enable=False,
+)
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file.", metavar="FILE")
+]
+
+
+@app.callback(invoke_without_command=True)
+def agent(context: typer.Context, config: ConfigFile = None) -> None:
+    """Run the agent until told to end (SIGTERM or Ctrl-C); containers run on.
+
+    Examples:
+        berth agent --config /etc/berth-agent.toml
+
+        climg --agent unix:/run/berth-agent/agent.sock set-list
+
+    """
+    context.obj = config
+    if context.invoked_subcommand is not None:
+        return
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = load(config)
+        typer.echo(f"the agent listens on unix:{settings.agent.address}", err=True)
+        serve(settings)
+    except HostError as error:
+        typer.echo(f"berth: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+@app.command("doctor")
+def examine(context: typer.Context, config: ConfigFile = None) -> None:
+    """Say what this host lacks, and what was picked where there is a choice."""
+    try:
+        findings = list(doctor.examine(load(config or context.obj)))
+    except HostError as error:
+        typer.echo(f"berth: {error}", err=True)
+        raise typer.Exit(2) from error
+    for each in findings:
+        typer.echo(f"{'ok  ' if each.good else 'LACK'}  {each.what}")
+    if not all(each.good for each in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,162 @@
+"""The agent's configuration: one TOML file, checked, into frozen dataclasses."""
+
+import dataclasses
+import ipaddress
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from hostagent.errors import ConfigError
+from setspec.privileges import Privilege
+from setspec.units import Units
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """[agent]"""
+
+    state: Path = Path("/var/lib/berth-agent")
+    """What outlives boots: the store, bundles, labels, images, volumes. 0700."""
+    run: Path = Path("/run/berth-agent")
+    """What a boot ends: namespaces, the runtime's state, secrets. 0700, on a tmpfs."""
+    socket: Path | None = None
+    """Where the API is; else agent.sock in *run*. 0600."""
+    cgroup: str = "/berth"
+    """The path below which all groups are."""
+    prefix: str = "bt"
+    """What the names of interfaces begin with; at most 4 letters and digits."""
+    runtime: str = "auto"
+    """``crun``, ``runc``, or ``auto``: crun where it is installed."""
+    boot_id: Path = Path("/proc/sys/kernel/random/boot_id")
+    """A file whose text is another one after each boot."""
+    seccomp: Path = Path("/usr/share/containers/seccomp.json")
+    """The profile for what is not privileged."""
+    registry: str | None = None
+    """What goes before an image without a registry, as in registry.example:5000/library."""
+    workers: int = 8
+    """Sets that are worked on at once."""
+    autostart: bool = False
+    """After a reboot sets start without the shim's word."""
+    allow_privileged: bool = False
+    allow_host_network: bool = False
+    allow_host_path: bool = False
+    allow_vlan: bool = False
+
+    def __post_init__(self) -> None:
+        if self.runtime not in {"auto", "crun", "runc"}:
+            raise ValueError('agent.runtime must be "auto", "crun" or "runc"')
+        if not (self.prefix.isalnum() and 1 <= len(self.prefix) <= 4):
+            raise ValueError("agent.prefix must be 1 to 4 letters and digits")
+        if self.workers < 1:
+            raise ValueError("agent.workers must be at least 1")
+        if not self.cgroup.startswith("/") or self.cgroup == "/":
+            raise ValueError("agent.cgroup must be a path below /, as in /berth")
+
+    @property
+    def address(self) -> Path:
+        """The API's socket."""
+        return self.socket or self.run / "agent.sock"
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The privileges that this host lends."""
+        return frozenset(each for each in Privilege if getattr(self, f"allow_{each}"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """[networks.NAME]: a network on a Linux bridge."""
+
+    bridge: str
+    """The interface; made where it is not there."""
+    address: str
+    """The host's own address and the network's length, as in 10.88.0.1/16: the sets' gateway."""
+
+    def __post_init__(self) -> None:
+        try:
+            ipaddress.ip_interface(self.address)
+        except ValueError as error:
+            raise ValueError(f"networks.….address: {error}") from error
+        if not 1 <= len(self.bridge) <= 15:
+            raise ValueError("networks.….bridge must have 1 to 15 characters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesConfig:
+    """[images]"""
+
+    plain_http: tuple[str, ...] = ()
+    """Registries (host:port) asked without TLS; those on the loopback are so in any case."""
+    ca_file: Path | None = None
+    """Certificates of authorities, in PEM, beside the system's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All of it."""
+
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
+    networks: dict[str, NetworkConfig] = field(default_factory=dict)
+    units: Units = field(default_factory=Units)
+    """[set.units]"""
+
+
+def load(path: Path | None) -> Config:
+    """Read *path*; without one, the defaults. Raises ConfigError."""
+    if path is None:
+        return Config()
+    try:
+        text = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    try:
+        _refuse_unknown(text)
+        return Config(
+            agent=_read(AgentConfig, text.get("agent", {}), "agent"),
+            images=_read(ImagesConfig, text.get("images", {}), "images"),
+            networks={
+                name: _read(NetworkConfig, each, f"networks.{name}")
+                for name, each in text.get("networks", {}).items()
+            },
+            units=_read(Units, text.get("set", {}).get("units", {}), "set.units"),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _refuse_unknown(text: dict[str, Any]) -> None:
+    known = ("agent", "images", "networks", "set")
+    for name in text:
+        if name not in known:
+            raise ValueError(f"[{name}] is not known; known are {', '.join(known)}")
+
+
+def _read(kind: type[T], values: dict[str, Any], where: str) -> T:
+    assert dataclasses.is_dataclass(kind)
+    hints = get_type_hints(kind)
+    members = {}
+    for name, value in values.items():
+        if name not in hints:
+            raise ValueError(f"{where}.{name} is not known; known are {', '.join(sorted(hints))}")
+        members[name] = _typed(hints[name], value, f"{where}.{name}")
+    return kind(**members)
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(hint, UnionType):
+        hint = next(each for each in get_args(hint) if each is not type(None))
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(value)
+    kind = get_origin(hint) or hint
+    if isinstance(kind, type) and isinstance(value, str) and issubclass(kind, str):
+        return kind(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{where} must be {getattr(kind, '__name__', kind)}")
+    return value

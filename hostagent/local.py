@@ -1,0 +1,239 @@
+"""Sets of an agent without a shim: documents get their places here, out of the configuration."""
+
+import hashlib
+import ipaddress
+import json
+import secrets
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from hostagent.config import Config
+from hostagent.errors import Conflict, NotHere, Refused
+from hostagent.host import Host, write_private
+from hostagent.intake import take_set, take_tombstone
+from hostagent.keeper import Keeper
+from hostagent.records import SetRow
+from setspec.canonical import fingerprint
+from setspec.desired import (
+    Allocation,
+    Args,
+    DesiredSet,
+    Level,
+    Operation,
+    PlacedImage,
+    PlacedVolume,
+    Port,
+    Tombstone,
+)
+from setspec.normal import Network, SetSpec, Volume
+from setspec.setdocument import Accepted, Defaults, read_set
+
+PROJECT = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What a shim would do, for one host."""
+
+    host: Host
+    keeper: Keeper
+    config: Config
+
+    def read(self, raw: bytes) -> Accepted:
+        """Check a set document. Raises DocumentInvalid, or Refused for what is not done here."""
+        accepted = read_set(raw, _reference, Defaults(units=self.config.units))
+        if accepted.spec.ssh is not None:
+            raise Refused("/ssh: an agent by itself lets nobody log in by ssh")
+        return accepted
+
+    def create(self, raw: bytes, key: str | None) -> SetRow:
+        """Make a set; the same *key* makes one once. Raises Conflict for a key used otherwise."""
+        accepted = self.read(raw)
+        body = hashlib.sha256(raw).hexdigest()
+        name = f"key {key}"
+        with self.host.store.transaction():
+            known = self.host.store.meta(name) if key else None
+            if known is not None:
+                former, _, set_id = known.partition(" ")
+                if former != body:
+                    raise Conflict("this idempotency key made a set of another document")
+                return self.host.store.find(SetRow, set=set_id)
+            set_id = str(uuid.uuid4())
+            self._take(set_id, 1, Level.RUNNING, accepted, None)
+            if key:
+                self.host.store.put_meta(name, f"{body} {set_id}")
+        self.keeper.wake(set_id)
+        return self.host.store.find(SetRow, set=set_id)
+
+    def update(self, row: SetRow, raw: bytes, generation: int | None) -> SetRow:
+        """Have a set be as another document; *generation* is the one that the caller has seen."""
+        accepted = self.read(raw)
+        with self.host.store.transaction():
+            row = self._fresh(row)
+            if generation is not None and generation != row.generation:
+                raise Conflict(f"the set is at generation {row.generation}, not {generation}")
+            former = self.host.desired(row)
+            self._take(row.set, row.generation + 1, former.level, accepted, former)
+        self.keeper.wake(row.set)
+        return self.host.store.find(SetRow, set=row.set)
+
+    def change_image(self, row: SetRow, container: str, image: str) -> SetRow:
+        """Have one container be of another image."""
+        document = json.loads((self.host.layout.set(row.set) / "document.json").read_text())
+        spec = self.host.desired(row).spec
+        if container not in dict(spec.workloads()):
+            raise NotHere(f"the set has no container {container!r}")
+        for each in document["containers"]:
+            name = each["name"] if document["version"] == "v3" else each["options"]["name"]
+            if name == container:
+                each["image"] = image
+        if container == "infra" and "infra" in document:
+            document["infra"]["image"] = image
+        return self.update(row, json.dumps(document).encode(), row.generation)
+
+    def set_level(self, row: SetRow, level: Level) -> SetRow:
+        """Start, stop, suspend or resume a set; nothing where it is so."""
+        with self.host.store.transaction():
+            row = self._fresh(row)
+            former = self.host.desired(row)
+            if level is Level.SUSPENDED and former.level not in {Level.RUNNING, level}:
+                raise Conflict(f"the set is {former.level}: only what runs can be suspended")
+            take_set(self.host, replace(former, level=level))
+        self.keeper.wake(row.set)
+        return self.host.store.find(SetRow, set=row.set)
+
+    def operate(self, row: SetRow, args: Args) -> str:
+        """Have an operation carried out once; answer its id."""
+        operation = Operation(id=str(uuid.uuid4()), args=args)
+        with self.host.store.transaction():
+            former = self.host.desired(self._fresh(row))
+            take_set(self.host, replace(former, operations=(operation,)))
+        self.keeper.wake(row.set)
+        return operation.id
+
+    def delete(self, row: SetRow, *, purge: bool) -> None:
+        """Have a set be gone."""
+        tombstone = Tombstone(set=row.set, generation=row.generation, purge=purge)
+        take_tombstone(self.host, tombstone)
+        self.keeper.wake(row.set)
+
+    def find(self, reference: str) -> SetRow:
+        """The set of a uuid, the beginning of one, or an appkey. Raises NotHere, Conflict."""
+        rows = self.host.store.rows(SetRow)
+        found = [row for row in rows if row.set == reference] or [
+            row
+            for row in rows
+            if (len(reference) >= 4 and row.set.startswith(reference))
+            or self.host.desired(row).spec.appkey == reference
+        ]
+        if not found:
+            raise NotHere(f"there is no set {reference!r} on this host: see set-list")
+        if len(found) > 1:
+            raise Conflict(f"{reference!r} means {len(found)} sets: name one by its uuid")
+        return found[0]
+
+    def _fresh(self, row: SetRow) -> SetRow:
+        return self.host.store.find(SetRow, set=row.set)
+
+    def _take(
+        self, set_id: str, generation: int, level: Level, new: Accepted, former: DesiredSet | None
+    ) -> None:
+        spec = new.spec
+        known = former.allocation if former else None
+        allocation = Allocation(
+            hostname=known.hostname if known else f"{_label(spec.appkey)}-{set_id[:8]}",
+            ports=tuple(self._ports(spec, known.ports if known else ())),
+            volumes=tuple(_volumes(spec.volumes, known.volumes if known else ())),
+            images=tuple(
+                PlacedImage(container=name, reference=self._reference(workload.image))
+                for name, workload in spec.workloads()
+            ),
+        )
+        desired = DesiredSet(
+            set=set_id,
+            generation=generation,
+            project=PROJECT,
+            level=level,
+            fingerprint=fingerprint(spec),
+            spec=spec,
+            allocation=allocation,
+            secrets=tuple((each.reference, each.value) for each in new.secrets),
+        )
+        take_set(self.host, desired)
+        write_private(self.host.layout.set(set_id) / "document.json", new.document)
+
+    def _reference(self, image: str) -> str:
+        """An image's name with a registry: its own, or else the configured one."""
+        first, slash, _ = image.partition("/")
+        if slash and ("." in first or ":" in first or first == "localhost"):
+            return image
+        if self.config.agent.registry is None:
+            raise Refused(
+                f"the image {image!r} names no registry: write host:port/repository:tag, "
+                "or set registry in [agent]"
+            )
+        return f"{self.config.agent.registry}/{image}"
+
+    def _ports(self, spec: SetSpec, known: tuple[Port, ...]) -> Iterator[Port]:
+        former = {port.network: port for port in known}
+        for place, network in enumerate(spec.networks):
+            name = network.name or ""
+            if name in former and network.ip is None:
+                yield replace(former[name], device=f"eth{place}")
+            else:
+                yield self._port(network, name, place)
+
+    def _port(self, network: Network, name: str, place: int) -> Port:
+        known = self.config.networks.get(name)
+        if known is None:
+            raise Refused(
+                f"/networks/{place}: this host has no network {name!r}, but "
+                f"{', '.join(sorted(self.config.networks)) or 'none'}: add [networks.{name}] to "
+                'the agent\'s configuration, or write "networks": [] in a v3 document'
+            )
+        own = ipaddress.ip_interface(known.address)
+        used = {own.ip, *self._addresses()}
+        if network.ip is not None:
+            free = ipaddress.ip_address(network.ip)
+            if free in used or free not in own.network:
+                raise Conflict(f"/networks/{place}/ip: {free} is not to be had in {own.network}")
+        else:
+            chosen = next((each for each in own.network.hosts() if each not in used), None)
+            if chosen is None:
+                raise Conflict(f"network {name!r} has no address left")
+            free = chosen
+        mac = ":".join(f"{byte:02x}" for byte in (0xFA, 0x16, 0x3E, *secrets.token_bytes(3)))
+        return Port(
+            id=str(uuid.uuid4()),
+            device=f"eth{place}",
+            network=name,
+            mac=mac,
+            addresses=(f"{free}/{own.network.prefixlen}",),
+            gateways=(str(own.ip),),
+        )
+
+    def _addresses(self) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+        for row in self.host.store.rows(SetRow):
+            for port in self.host.desired(row).allocation.ports:
+                for each in port.addresses:
+                    yield ipaddress.ip_interface(each).ip
+
+
+def _volumes(
+    volumes: tuple[Volume, ...], known: tuple[PlacedVolume, ...]
+) -> Iterator[PlacedVolume]:
+    former = {volume.name: volume for volume in known}
+    for volume in volumes:
+        fresh = PlacedVolume(name=volume.name, id=volume.source or str(uuid.uuid4()))
+        yield former.get(volume.name, fresh)
+
+
+def _reference(_where: str, _what: str) -> str:
+    return str(uuid.uuid4())
+
+
+def _label(appkey: str) -> str:
+    """A host name's part out of an appkey."""
+    letters = "".join(each if each.isalnum() else "-" for each in appkey.lower())
+    return letters.strip("-")[-40:].strip("-") or "set"

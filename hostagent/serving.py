@@ -1,0 +1,64 @@
+"""The agent as a daemon: its socket, open to root alone, until it is told to end."""
+
+import os
+import socket
+import struct
+from asyncio import BaseTransport
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from hostagent.api import create_app
+from hostagent.config import Config
+from hostagent.errors import ConfigError
+from hostagent.local import Local
+from hostagent.wiring import running
+
+
+class _RootsOnly(HttpToolsProtocol):
+    """HTTP with whoever is root, or who the agent is (unix(7), SO_PEERCRED); nobody else."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        link = transport.get_extra_info("socket")
+        peer = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        if struct.unpack("3i", peer)[1] not in {0, os.geteuid()}:
+            transport.close()
+            return
+        super().connection_made(transport)  # type: ignore[arg-type]
+
+
+def serve(config: Config) -> None:
+    """Run an agent until SIGTERM or Ctrl-C; containers run on. Raises ConfigError."""
+    with _listening(config.agent.address) as listener, running(config) as agent:
+        local = Local(agent.host, agent.keeper, config)
+        options: dict[str, Any] = {"http": _RootsOnly, "log_level": "warning", "access_log": False}
+        app = create_app(local, agent.images)
+        server = uvicorn.Config(app, timeout_graceful_shutdown=5, **options)
+        uvicorn.Server(server).run(sockets=[listener])
+
+
+def _listening(path: Path) -> socket.socket:
+    if _answers(path):
+        raise ConfigError(f"another agent listens on {path}: set agent.socket and agent.state")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {path}: {error.strerror}") from None
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
+        probe.connect(str(path))
+        return True
+    return False

@@ -1,0 +1,219 @@
+import json
+import os
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.agents import shop
+from support.daemons import BIN, Daemon, busybox_layer, daemon_of, running_daemon, shop_image
+from support.environment import Process
+from support.hostplaces import HostPlace
+from support.server import Server, running_server
+
+TALK = """{"version": "v2", "id": 1, "appkey": "com.sankuai.inf.hulk.test",
+ "containers": [{"index": 0, "image": "hulk.test-prod",
+   "options": {"name": "test", "cpu": 80, "mem": 20,
+     "volumes": [{"path": "/opt/logs", "quota": 100}],
+     "command": {"cmd": "/bin/bash", "args": ["-c", "run.sh"]}}}]}"""
+SECRET = "canary-9f27-sesame"  # noqa: S105
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Server]:
+    """Our registry, with two editions of the shop and the talk's image."""
+    with running_server() as server:
+        base = busybox_layer()
+        for edition in ("1", "2"):
+            shop_image(edition, base).push(server, "library/shop", edition)
+        shop_image("bad", base, "/bin/false").push(server, "library/shop", "bad")
+        shop_image("talk", base).push(server, "library/hulk.test-prod", "latest")
+        yield server
+
+
+@pytest.fixture
+def daemon(place: HostPlace, registry: Server) -> Daemon:
+    return daemon_of(place, registry)
+
+
+@pytest.fixture
+def process(daemon: Daemon) -> Iterator[Process]:
+    with running_daemon(daemon) as started:
+        yield started
+
+
+def test_the_talks_set_by_the_command_line_with_an_agent_killed_in_between(
+    daemon: Daemon, process: Process
+) -> None:
+    normal = json.loads(daemon.climg("set-create", "--dry-run", "-", stdin=TALK).stdout)
+    assert normal["containers"][0]["cpu"] == "800m"
+    assert json.loads(daemon.climg("set-list", "--json").stdout) == []
+    for _ in range(2):  # the same key makes one set
+        daemon.climg("set-create", "--key", "k1", "--wait", "-", stdin=TALK)
+    listed = daemon.climg("set-list").stdout
+    assert "**** Total: 1 ****" in listed
+    assert "running" in listed
+    name = "com.sankuai.inf.hulk.test"
+    found = daemon.show(name)
+    assert found["addresses"] == ["10.212.0.2/24"]
+    exec_ = daemon.climg("set-exec", name, "--", "cat", "/edition")
+    assert exec_.stdout == "talk\n"
+    assert (
+        daemon.climg("set-exec", name, "--", "/bin/sh", "-c", "exit 3", check=False).returncode == 3
+    )
+    assert daemon.climg("set-logs", name).stdout == "edition talk\n"
+    subprocess.run(["busybox", "ping", "-c1", "-W5", "10.212.0.2"], check=True, capture_output=True)
+    assert process.kill() == -signal.SIGKILL
+    with running_daemon(daemon):
+        again = daemon.show(name)
+        assert again["containers"][0]["pid"] == found["containers"][0]["pid"]
+        daemon.climg("set-restart", name, "--wait")
+        restarted = daemon.show(name)
+        assert restarted["containers"][0]["pid"] != found["containers"][0]["pid"]
+        for words, state in (
+            ("suspend", "suspended"), ("resume", "running"),
+            ("stop", "stopped"), ("start", "running"),
+        ):  # fmt: skip
+            daemon.climg(f"set-{words}", name, "--wait")
+            assert daemon.show(name)["state"] == state
+        assert "**** Total: 3" in daemon.climg("image-cache").stdout
+        daemon.climg("set-delete", name, "--yes", "--purge", "--wait")
+        assert json.loads(daemon.climg("set-list", "--json").stdout) == []
+
+
+@pytest.mark.usefixtures("process")
+def test_an_image_is_changed_while_the_set_runs_and_changed_back_where_it_does_not_work(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    document = tmp_path / "shop.json"
+    first = {"env": {"TOKEN": {"secret": SECRET}}, "readiness": {"min_ready_s": 1}}
+    document.write_text(json.dumps(shop(first, {})))
+    daemon.climg("set-create", "--wait", str(document))
+    before = {each["name"]: each["pid"] for each in daemon.show("shop")["containers"]}
+    daemon.climg("set-update-image", "shop", "c0", "shop:2", "--wait")
+    after = {each["name"]: each["pid"] for each in daemon.show("shop")["containers"]}
+    assert (after["c0"] != before["c0"], after["c1"]) == (True, before["c1"])
+    assert daemon.climg("set-exec", "shop", "-c", "c0", "--", "cat", "/edition").stdout == "2\n"
+    env = daemon.climg("set-exec", "shop", "-c", "c0", "--", "/bin/sh", "-c", "echo $TOKEN").stdout
+    assert env == f"{SECRET}\n"
+    failed = daemon.climg("set-update-image", "shop", "c0", "shop:bad", "--wait", check=False)
+    assert failed.returncode == 1
+    assert "c0: rolled back: ended with 1 before it was ready" in failed.stderr
+    assert daemon.climg("set-exec", "shop", "-c", "c0", "--", "cat", "/edition").stdout == "2\n"
+    stale = daemon.climg("set-update", "shop", str(document), "--generation", "1", check=False)
+    assert (stale.returncode, "generation 3, not 1" in stale.stderr) == (1, True)
+    secret = [
+        path for path in written(daemon.place.directory) if SECRET in path.read_text("latin-1")
+    ]
+    assert {path.name for path in secret} <= {"config.json", f"{daemon.show('shop')['set']}.json"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in secret)
+    daemon.climg("set-delete", "shop", "--yes", "--wait")
+    assert not [
+        path for path in written(daemon.place.directory) if SECRET in path.read_text("latin-1")
+    ]
+
+
+def written(directory: Path) -> Iterator[Path]:
+    """What the agent has written, but for images and disks."""
+    for path in directory.rglob("*"):
+        parts = path.relative_to(directory).parts
+        if path.is_file() and not {"disks", "images", "runtime"} & set(parts):
+            yield path
+
+
+@pytest.mark.usefixtures("process")
+@pytest.mark.parametrize(
+    ("words", "document", "said"),
+    [
+        (("set-create", "-"), "{", "is not JSON"),
+        (("set-create", "-"), json.dumps(shop({"image": ""})), "/containers/0/image"),
+        (("set-create", "-"), json.dumps(shop(networks=[{"name": "prod"}])), "no network 'prod'"),
+        (("set-create", "-"), json.dumps(shop(host_network=True) | {"networks": []}),
+         "allow_host_network"),
+        (("set-create", "-"), json.dumps(shop(ssh={"password": "correct horse"})), "/ssh"),
+        (("set-show", "nothing"), "", "no set 'nothing'"),
+        (("set-delete", "nothing", "--yes"), "", "no set 'nothing'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_told_in_a_line_and_nothing_is_stored(
+    daemon: Daemon, words: tuple[str, ...], document: str, said: str
+) -> None:
+    done = daemon.climg(*words, stdin=document, check=False)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in daemon.tail()
+    assert json.loads(daemon.climg("set-list", "--json").stdout) == []
+
+
+@pytest.mark.usefixtures("process")
+def test_the_socket_and_all_that_is_kept_are_roots_alone(daemon: Daemon) -> None:
+    assert stat.S_IMODE(daemon.socket.stat().st_mode) == 0o600
+    assert stat.S_IMODE(daemon.place.state.stat().st_mode) == 0o700
+    script = (
+        "import os, socket, sys\n"
+        "link = socket.socket(socket.AF_UNIX)\n"
+        "os.setuid(65534)\n"
+        "try:\n"
+        "    link.connect(sys.argv[1])\n"
+        "except PermissionError:\n"
+        "    sys.exit(9)\n"
+    )
+    command = [str(BIN / "python"), "-c", script, str(daemon.socket)]
+    assert subprocess.run(command, check=False).returncode == 9
+    os.chmod(daemon.socket, 0o666)  # noqa: S103, PTH101 - the second lock holds by itself
+    for path in (daemon.place.directory, daemon.place.run):
+        path.chmod(0o755)
+    asking = script + (
+        "try:\n"
+        "    link.sendall(b'GET /sets HTTP/1.0\\r\\n\\r\\n')\n"
+        "    sys.exit(8 if link.recv(9) else 7)\n"
+        "except (BrokenPipeError, ConnectionResetError):\n"
+        "    sys.exit(7)\n"
+    )
+    command = [str(BIN / "python"), "-c", asking, str(daemon.socket)]
+    assert subprocess.run(command, check=False).returncode == 7
+
+
+def test_two_agents_on_one_place_are_refused(daemon: Daemon, process: Process) -> None:
+    assert process.status is None
+    words = [str(BIN / "berth"), "agent", "--config", str(daemon.config)]
+    second = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
+    assert second.returncode == 2
+    assert "another agent listens" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[agent]\nworker = 1\n", "agent.worker is not known"),
+        ('[agent]\nruntime = "other"\n', 'agent.runtime must be "auto"'),
+        ("[agent]\nworkers = true\n", "agent.workers must be int"),
+        ('[networks.a]\nbridge = "b"\naddress = "x"\n', "address"),
+        ("[agents]\n", "[agents] is not known"),
+        ("[", "cannot be read"),
+    ],
+)
+def test_a_wrong_configuration_is_told_by_its_key(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(text)
+    words = [str(BIN / "berth"), "agent", "doctor", "--config", str(path)]
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_the_doctor_says_what_is_there_and_what_is_not(daemon: Daemon, tmp_path: Path) -> None:
+    words = [str(BIN / "berth"), "agent", "doctor", "--config"]
+    good = subprocess.run(
+        [*words, str(daemon.config)], capture_output=True, encoding="utf-8", check=False
+    )
+    assert good.returncode == 0, good.stdout
+    assert "ok    the OCI runtime is crun" in good.stdout
+    bad = tmp_path / "agent.toml"
+    bad.write_text(f'[agent]\nstate = "{tmp_path}"\nseccomp = "/nothing"\n')
+    told = subprocess.run([*words, str(bad)], capture_output=True, encoding="utf-8", check=False)
+    assert told.returncode == 1
+    assert "LACK  /nothing is there" in told.stdout
