@@ -57,6 +57,11 @@ class Prepare(Step):
 class PinNamespaces(Step):
     """Make what the containers of the set share; its ports are to be made anew then."""
 
+    def intend(self, host: Host) -> None:
+        with host.store.transaction():
+            row = self.row(host)
+            host.store.put(replace(row, network=spelled(ports_in(row.network), done=False)))
+
     def act(self, host: Host, _: None) -> None:
         desired = self.desired(host)
         host.namespaces.pin(
@@ -65,10 +70,6 @@ class PinNamespaces(Step):
             desired.spec.limits.shm,
             host_network=desired.spec.host_network,
         )
-
-    def confirm(self, host: Host, _: None) -> None:
-        row = self.row(host)
-        host.store.put(replace(row, network=spelled(ports_in(row.network), done=False)))
 
 
 @dataclass(frozen=True, slots=True)
