@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from hostagent import logs
-from hostagent.bundle import program
 from hostagent.describe import describe
 from hostagent.errors import Conflict, HostError, NotHere, Refused
 from hostagent.local import Local
 from hostagent.records import Attempt, AttemptState, ContainerRow, OperationRow, SetRow
+from runspec.bundle import program
 from setspec.desired import Args, Level, RebuildDisk, Restart, SyncStatus
 from setspec.faults import DocumentInvalid
 from setspec.normal import Exec

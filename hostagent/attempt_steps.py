@@ -7,15 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
 from hostagent import conmon, points
-from hostagent.bundle import limits_of, program, stop_signal
 from hostagent.bundling import write_bundle
 from hostagent.errors import StepFailed
 from hostagent.host import Host, moment, remove_tree, since_boot
-from hostagent.ports import Launch, Limits, Made
+from hostagent.ports import Launch, Made
 from hostagent.probing import is_ready
 from hostagent.recipes import Recipe, recipe_of, wanted
 from hostagent.records import Attempt, AttemptState, ContainerRow
 from hostagent.step import AttemptStep, Step
+from runspec.bundle import limits_of, program, stop_signal
+from runspec.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)

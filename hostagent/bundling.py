@@ -7,17 +7,29 @@ from pathlib import Path
 
 from hostagent import inroot
 from hostagent.allowed import refuse_privileges
-from hostagent.bundle import CAPABILITIES, ETC, Bind, Surroundings, config, user_of
+from hostagent.errors import StepFailed
 from hostagent.host import Host
 from hostagent.ports import Json
 from hostagent.recipes import recipe_of
 from hostagent.records import Attempt, SetRow
-from hostagent.users import find
+from runspec.bundle import CAPABILITIES, ETC, Bind, Surroundings, config, user_of
+from runspec.limits import CannotRun
+from runspec.users import find
 from setspec.normal import Infra, Workload
 
 
 def write_bundle(host: Host, bundle: Path, row: SetRow, attempt: Attempt) -> Workload:
-    """Make everything that a runtime needs for *attempt* in *bundle*; answer its workload."""
+    """Make everything that a runtime needs for *attempt* in *bundle*; answer its workload.
+
+    Raises StepFailed.
+    """
+    try:
+        return _write(host, bundle, row, attempt)
+    except CannotRun as error:
+        raise StepFailed(str(error)) from None
+
+
+def _write(host: Host, bundle: Path, row: SetRow, attempt: Attempt) -> Workload:
     workload = recipe_of(attempt).workload
     image: Json = json.loads(attempt.image)
     desired = host.desired(row)

@@ -81,22 +81,10 @@ class Cgroups:
         for tree in self._trees:
             _remove(tree / self._root / "sets" / set_id)
 
-    def remove_root(self) -> None:
-        """Remove what no set needs any more; what is in use stays."""
-        for tree in self._trees:
-            for name in ("sets", "monitors", ""):
-                with contextlib.suppress(OSError):
-                    (tree / self._root / name).rmdir()
-
     def attempts(self) -> Iterator[tuple[str, str]]:
         """Sets and attempts of which there are groups."""
         for path in (self._main / self._root / "sets").glob("*/*/"):
             yield path.parent.name, path.name
-
-    def monitors(self) -> Iterator[str]:
-        """Attempts of which there are monitors' groups."""
-        for path in (self._main / self._root / "monitors").glob("*/"):
-            yield path.name
 
     def freeze(self, set_id: str) -> None:
         """Stop every process of a set where it stands: one write."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from hostagent.bundle import limits_of
 from hostagent.host import Host
 from hostagent.recipes import limits_in, workload_of
 from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow
 from hostagent.seen import Seen, look
 from hostagent.timing import deadline
+from runspec.bundle import limits_of
 from setspec.desired import Level
 from setspec.moment import parse_moment
 from setspec.normal import RestartPolicy, Workload

@@ -29,10 +29,7 @@ def take_set(host: Host, desired: DesiredSet) -> bool:
         if former is not None and former.tombstone is not None:
             raise Conflict("the set is being deleted: make another one")
         fresh = SetRow(
-            set=desired.set,
-            generation=desired.generation,
-            level=desired.level,
-            document=document,
+            set=desired.set, generation=desired.generation, level=desired.level, document=document
         )
         row = replace(
             former or fresh,

@@ -12,6 +12,7 @@ from typing import Final
 
 from hostagent.errors import HostError, NotHere
 from hostagent.host import Host
+from hostagent.logs import rotate
 from hostagent.reconcile import Plan, plan
 from hostagent.records import SetRow, Trouble
 from hostagent.seen import look
@@ -21,8 +22,8 @@ _ROUNDS: Final = 10_000
 """A plan that never comes to an end is an error of ours."""
 _LONGEST: Final = 60.0
 """Seconds between two tries of a step that fails."""
-_AUDIT: Final = 60.0
-"""Seconds after which every set is looked at, whatever was told."""
+_AUDIT: Final = 10.0
+"""Seconds after which every set is looked at, whatever was told, and logs are turned over."""
 
 log = logging.getLogger("hostagent")
 
@@ -166,5 +167,6 @@ class Keeper:
                 audit_at = now + _AUDIT
 
     def _audit(self) -> None:
+        rotate(self._host)
         for row in self._host.store.rows(SetRow):
             self.wake(row.set)

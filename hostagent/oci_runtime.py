@@ -9,12 +9,13 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from hostagent.bundle import CPU_PERIOD
 from hostagent.cgroups import Cgroups
 from hostagent.conmon import Conmon
 from hostagent.errors import LimitRefused, RuntimeFailed
-from hostagent.ports import Ended, Json, Launch, Limits, Made
+from hostagent.ports import Ended, Json, Launch, Made
 from hostagent.process import Known
+from runspec.bundle import CPU_PERIOD
+from runspec.limits import Limits
 
 _PATIENCE: Final = 60.0
 """Seconds for one call of a runtime."""

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hostagent.process import Known
-from setspec.desired import Allocation, PlacedVolume, Port
+from runspec.limits import Limits
+from setspec.desired import PlacedVolume, Port
 from setspec.normal import Volume
 from setspec.status import VolumeStatus
 
@@ -33,15 +34,6 @@ class Made:
 
     init: Known
     monitor: Known
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What can be changed while a container runs: bytes, millicores, processes."""
-
-    mem: int
-    cpu: int
-    pids: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +174,3 @@ class Images(Protocol):
     def unpin(self, set_id: str, generation: int | None) -> None:
         """Let go of the images of a set's generations up to this one; None: of all."""
         ...
-
-
-def ports_of(allocation: Allocation) -> tuple[Port, ...]:
-    """The ports of a set, eth0 first."""
-    return tuple(sorted(allocation.ports, key=lambda port: port.device))

@@ -1,10 +1,10 @@
 """One look whether a container is ready, as its document says."""
 
-from hostagent.bundle import program
 from hostagent.host import Host
 from hostagent.readiness import answers_get, takes_connection
 from hostagent.recipes import workload_of
 from hostagent.records import Attempt, SetRow
+from runspec.bundle import program
 
 
 def is_ready(host: Host, row: SetRow, attempt: Attempt) -> bool:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hostagent.ports import Json, Limits
+from hostagent.ports import Json
 from hostagent.records import Attempt, ContainerRow, SetRow
+from runspec.limits import Limits
 from setspec.canonical import digest
 from setspec.desired import DesiredSet
 from setspec.normal import Container, Infra, Workload

@@ -9,13 +9,13 @@ from typing import Final
 
 from hostagent import attempt_steps as attempts
 from hostagent import set_steps as sets
-from hostagent.bundle import limits_of
 from hostagent.operations import begin, finish, to_replace
 from hostagent.recipes import limits_in, workload_of
 from hostagent.records import Attempt, AttemptState
 from hostagent.seen import Seen
 from hostagent.step import Step
 from hostagent.timing import backoff, deadline, ready_since
+from runspec.bundle import limits_of
 from setspec.desired import Level
 from setspec.normal import RestartPolicy, Workload
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hostagent.adopt import Adopted, adopt
 from hostagent.bridge import Bridge, BridgeNetwork
-from hostagent.bundle import CAPABILITIES
 from hostagent.cgroups import Cgroups, program
 from hostagent.config import Config
 from hostagent.errors import ConfigError
@@ -21,10 +20,11 @@ from hostagent.namespaces import Namespaces
 from hostagent.oci_runtime import OciRuntime
 from hostagent.ports import Json
 from hostagent.readings import Readings
-from hostagent.seccomp import profile
 from hostagent.store import Store
 from hostagent.volumes import DirectoryVolumes
 from hostagent.watch import Watch
+from runspec.bundle import CAPABILITIES
+from runspec.seccomp import profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hostagent.bundle import Surroundings, config, program
 from hostagent.errors import LimitRefused, RuntimeFailed
 from hostagent.oci_runtime import OciRuntime
-from hostagent.ports import Json, Launch, Limits, Made
+from hostagent.ports import Json, Launch, Made
 from hostagent.process import Known, exit_code
-from hostagent.users import Account
+from runspec.bundle import Surroundings, config, program
+from runspec.limits import Limits
+from runspec.users import Account
 from setspec.normal import Command, Container, Exec
 from support.environment import tool, wait_until
 from support.hostplaces import HostPlace

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from hostagent.errors import StepFailed
-from hostagent.ports import Json, Limits
-from hostagent.users import Account
+from runspec.limits import CannotRun, Limits
+from runspec.users import Account
 from setspec.normal import Command, Exec, Infra, SecretRef, Workload
 
+Json = dict[str, Any]
 CPU_PERIOD: Final = 100_000
 """Microseconds."""
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -118,7 +118,7 @@ def resources(limits: Limits) -> Json:
 
 
 def arguments(command: Command | None, image: Json) -> list[str]:
-    """What is run. Raises StepFailed where neither document nor image names a program."""
+    """What is run. Raises CannotRun where neither document nor image names a program."""
     inner = _inner(image)
     words = list(inner.get("Entrypoint") or [])
     more = list(inner.get("Cmd") or [])
@@ -128,7 +128,7 @@ def arguments(command: Command | None, image: Json) -> list[str]:
         elif command.args is not None:
             more = list(command.args)
     if not words + more:
-        raise StepFailed(
+        raise CannotRun(
             "neither the set document nor the image says what to run: add options.command.cmd"
         )
     return [*words, *more]

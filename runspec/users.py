@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hostagent.errors import StepFailed
+from runspec.limits import CannotRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,12 @@ class Account:
 def find(user: str, passwd: str, group: str) -> Account:
     """The account that ``name``, ``name:group`` or numbers mean; without any, root.
 
-    Raises StepFailed where the image does not know a name.
+    Raises CannotRun where the image does not know a name.
     """
     name, colon, group_name = user.partition(":")
     entry = _entry(name or "0", passwd)
     if entry is None and not name.isdecimal():
-        raise StepFailed(f"the image's /etc/passwd has no user {name!r}: write another user")
+        raise CannotRun(f"the image's /etc/passwd has no user {name!r}: write another user")
     uid = int(entry[2]) if entry else int(name)
     gid = int(entry[3]) if entry else 0
     groups: tuple[int, ...] = ()
@@ -48,7 +48,7 @@ def _gid(name: str, group: str) -> int:
             return int(fields[2])
     if name.isdecimal():
         return int(name)
-    raise StepFailed(f"the image's /etc/group has no group {name!r}: write another group")
+    raise CannotRun(f"the image's /etc/group has no group {name!r}: write another group")
 
 
 def _memberships(name: str, group: str) -> Iterator[int]:

@@ -1,7 +1,7 @@
 import pytest
 
-from hostagent.errors import StepFailed
-from hostagent.users import Account, find
+from runspec.limits import CannotRun
+from runspec.users import Account, find
 
 USERS = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:100:,,,:/srv:/bin/sh\nbroken:x:no:1\n"
 GROUPS = "root:x:0:\nlogs:x:2000:web,other\nadm:x:4:web\n"
@@ -25,7 +25,7 @@ def test_a_user_is_found_by_name_and_by_number(user: str, account: Account) -> N
 
 @pytest.mark.parametrize("user", ["nobody", "broken", "web:nothing"])
 def test_a_name_that_the_image_does_not_know_is_told(user: str) -> None:
-    with pytest.raises(StepFailed, match="write another"):
+    with pytest.raises(CannotRun, match="write another"):
         find(user, USERS, GROUPS)
 
 

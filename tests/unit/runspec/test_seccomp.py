@@ -1,6 +1,6 @@
 from typing import Any
 
-from hostagent.seccomp import profile
+from runspec.seccomp import profile
 
 TEXT: dict[str, Any] = {
     "defaultAction": "SCMP_ACT_ERRNO",

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from hostagent.bundle import Bind, Surroundings, arguments, config, stop_signal, user_of
-from hostagent.errors import StepFailed
-from hostagent.users import Account
+from runspec.bundle import Bind, Surroundings, arguments, config, stop_signal, user_of
+from runspec.limits import CannotRun
+from runspec.users import Account
 from setspec.normal import Command, Container, Infra, SecretRef, Stop
 
 CONTAINER = Container(name="web", index=0, image="i", cpu=800, mem=20 << 20)
@@ -49,7 +49,7 @@ def test_command_and_arguments_stand_for_the_images_own(
 
 
 def test_a_container_with_nothing_to_run_is_refused_with_what_to_write() -> None:
-    with pytest.raises(StepFailed, match=r"options\.command\.cmd"):
+    with pytest.raises(CannotRun, match=r"options\.command\.cmd"):
         arguments(None, {"config": {}})
 
 
