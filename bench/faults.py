@@ -125,6 +125,10 @@ def main() -> int:
             for outcome in outcomes(cloud.directory, seeds, asked.processes, asked.plant):
                 totals.add(outcome)
                 progress.advance(task)
+                if asked.json:  # each time: a long run may be broken off
+                    told = {"seed": asked.seed, "seconds": round(time.monotonic() - begin)}
+                    text = json.dumps({**told, **vars(totals)}, indent=1)
+                    asked.json.write_text(text + "\n", "utf-8")
                 if outcome.complaint is not None:
                     console.print(f"{outcome.seed}: {outcome.complaint}", markup=False)
         finally:
@@ -132,9 +136,6 @@ def main() -> int:
     seconds = time.monotonic() - begin
     for name, count in sorted(totals.faults.items()):
         sys.stdout.write(f"{count:8} {name}\n")
-    if asked.json:
-        document = {"seed": asked.seed, "seconds": round(seconds), **vars(totals)}
-        asked.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     sys.stdout.write(f"{totals.line()} seconds={seconds:.0f}\n")
     return 1 if totals.complaints else 0
 

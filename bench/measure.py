@@ -1,11 +1,13 @@
 """Two servers side by side, and the compiled load generator that measures them."""
 
+import asyncio
 import contextlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,8 +15,12 @@ from typing import Self
 
 from bench.rows import GIB, MIB, Row
 from support.environment import ROOT, NotReady, tool
+from support.openstack import OpenStack
 from support.server import Server, Settings
+from support.swift import wipe
 
+PREFIX = "bench"
+"""Of the names of containers."""
 SECONDS = 900
 """No measurement takes a tenth of this."""
 
@@ -26,6 +32,7 @@ QUIET = {
         "REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR": "inmemory",
     },
 }
+QUIET["docker-registry-swift"] = QUIET["docker-registry"]
 """Neither server writes a log for each request; the peer has the cache that Debian configures."""
 
 
@@ -56,6 +63,13 @@ class Figures:
         """Read what the load generator printed."""
         table = json.loads(text)
         return cls(**{each.name: table[each.name] for each in fields(cls)})
+
+    @classmethod
+    def plain(cls, seconds: float, operations: int, size: int) -> Self:
+        """Answer what can be said of a client without a server of its own."""
+        nothing = dict.fromkeys((each.name for each in fields(cls)), 0)
+        told = {"seconds": seconds, "operations": operations, "bytes": size, "note": ""}
+        return cls(**{**nothing, **told})  # type: ignore[arg-type]
 
     def rate(self, row: Row) -> float:
         """Answer the throughput in the row's unit."""
@@ -146,17 +160,30 @@ def workplace() -> Iterator[Path]:
         shutil.rmtree(path)
 
 
+def clear(cloud: OpenStack, prefix: str) -> None:
+    """Remove what a server left in Swift."""
+    asyncio.run(wipe(cloud, prefix, containers=True))
+
+
 @contextlib.contextmanager
 def running(
-    kinds: Mapping[str, str], workers: int, generator: Generator
+    kinds: Mapping[str, str], workers: int, generator: Generator, cloud: OpenStack | None = None
 ) -> Iterator[dict[str, Side]]:
-    """Yield started servers by their role, each on an empty directory; end and remove them."""
+    """Yield started servers by their role, each on an empty directory; end and remove them.
+
+    With a *cloud* their bytes lie in containers of its Swift.
+    """
     with workplace() as place, contextlib.ExitStack() as stack:
         sides = {}
         for role, kind in kinds.items():
             directory = place / role
             directory.mkdir()
-            settings = Settings(workers=workers, environment=QUIET[kind])
+            prefix = f"{PREFIX}-{role}-{uuid.uuid4().hex[:8]}"
+            settings = Settings(
+                workers=workers, environment=QUIET[kind], cloud=cloud, prefix=prefix, open=True
+            )
+            if cloud is not None:
+                stack.callback(clear, cloud, prefix)
             server = Server(directory, settings, kind)
             server.start()
             stack.callback(server.stop)

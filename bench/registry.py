@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 """Measure our registry and a peer's side by side, in one run, and print the ratios.
 
-    .venv/bin/python bench/registry.py [--peer docker-registry] [--quick] [--json F]
-                                       [--workers N] [--rows PATTERN]
+    .venv/bin/python bench/registry.py [--storage directory|swift] [--peer docker-registry]
+                                       [--quick] [--json F] [--workers N] [--rows PATTERN]
 
 bench/README.md says what the rows are and how to read them.
 """
 
 import argparse
+import contextlib
 import fnmatch
+import itertools
 import json
 import signal
 import sys
 import time
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -24,10 +28,23 @@ sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
 from rich.console import Console  # noqa: E402 - needs the line above
 
 from bench import report, rows  # noqa: E402
-from bench.measure import QUIET, Generator, LoadFailed, Side, running  # noqa: E402
-from bench.report import ROLES, Result  # noqa: E402
+from bench.measure import (  # noqa: E402
+    PREFIX,
+    QUIET,
+    Figures,
+    Generator,
+    LoadFailed,
+    Side,
+    clear,
+    running,
+)
+from bench.raw import Raw  # noqa: E402
+from bench.report import RAW, ROLES, Result  # noqa: E402
 from bench.rows import Row, Scale  # noqa: E402
+from bench.swift import cloud_of  # noqa: E402
 from support.environment import NotReady  # noqa: E402
+from support.openstack import OpenStack  # noqa: E402
+from support.server import PEER, PEER_ON_SWIFT  # noqa: E402
 
 WIDTH = 150
 """Columns of the table, on a terminal or not."""
@@ -41,9 +58,14 @@ def select(scale: Scale, pattern: str) -> list[Row]:
 
 
 def measure(
-    result: Result, sides: dict[str, Side], rounds: int, seed: int, console: Console
+    result: Result,
+    sides: dict[str, Side],
+    rounds: int,
+    seed: int,
+    console: Console,
+    raw: Callable[[Row], Figures] | None,
 ) -> None:
-    """Fill *result*: ours, the peer's, then the other way round, and so on."""
+    """Fill *result*: ours, the peer's, then the other way round, and so on; *raw* in between."""
     begin = time.monotonic()
     for turn in range(1 if result.row.once else rounds):
         for role in ROLES if turn % 2 == 0 else reversed(ROLES):
@@ -55,11 +77,17 @@ def measure(
                 result.failures[role] = str(error)
             else:
                 result.figures[role].append(figures)
+        if raw is not None and result.row.has_limit and RAW not in result.failures:
+            try:
+                result.figures[RAW].append(raw(result.row))
+            except LoadFailed as error:
+                result.failures[RAW] = str(error)
     told = [
         f"{role} {result.middle(role, lambda f: f.rate(result.row)):,.0f}"
         if result.figures[role] and role not in result.failures
         else f"{role} failed"
-        for role in ROLES
+        for role in (*ROLES, RAW)
+        if role in result.failures or result.figures[role]
     ]
     seconds = time.monotonic() - begin
     console.print(
@@ -69,14 +97,19 @@ def measure(
 
 
 def run(
-    scale: Scale, chosen: list[Row], kinds: dict[str, str], workers: int, console: Console
+    scale: Scale,
+    chosen: list[Row],
+    kinds: dict[str, str],
+    workers: int,
+    console: Console,
+    cloud: OpenStack | None,
 ) -> list[Result]:
     """Measure the *chosen* rows; each group has fresh servers on empty directories."""
     generator = Generator()
     results = []
     for group, members in groupby(chosen, key=lambda row: row.group):
         console.print(f"{group}: starting {' and '.join(kinds.values())}")
-        with running(kinds, workers, generator) as sides:
+        with running(kinds, workers, generator, cloud) as sides, plain_requests(cloud) as raw:
             for side in sides.values():
                 # Also warms up a server that is about to be looked at while it idles.
                 side.seed(scale.pull if group == "read" else 0)
@@ -84,14 +117,38 @@ def run(
                 result = Result(row)
                 results.append(result)
                 # No two measurements on a server push the same blobs.
-                measure(result, sides, scale.rounds, 1000 * len(results), console)
+                measure(result, sides, scale.rounds, 1000 * len(results), console, raw)
     return results
+
+
+@contextlib.contextmanager
+def plain_requests(cloud: OpenStack | None) -> Iterator[Callable[[Row], Figures] | None]:
+    """What moves a row's bytes by plain requests to the *cloud*'s Swift, in a fresh container."""
+    if cloud is None:
+        yield None
+        return
+    prefix = f"{PREFIX}-{uuid.uuid4().hex[:8]}"
+    names = map(str, itertools.count())
+    try:
+        raw = Raw(cloud.account_url("service"), cloud.token("registry"), f"{prefix}-raw")
+        yield lambda row: raw.measure(row, names)
+    finally:
+        clear(cloud, prefix)
+
+
+def cloud_for(
+    storage: str, state: Path | None
+) -> contextlib.AbstractContextManager[OpenStack | None]:
+    """The cloud in which bytes are to lie, if any."""
+    return contextlib.nullcontext() if storage == "directory" else cloud_of(state)
 
 
 def main() -> int:
     """Read the command line, run, report; answer the exit status."""
     words = argparse.ArgumentParser(description="Measure our registry beside a peer's.")
-    words.add_argument("--peer", choices=sorted(QUIET), default="docker-registry")
+    words.add_argument("--storage", choices=["directory", "swift"], default="directory")
+    words.add_argument("--peer", choices=sorted(QUIET))
+    words.add_argument("--state", type=Path, help="a cloud that runs, in this directory")
     words.add_argument("--ours", choices=sorted(QUIET), default="berth", help=argparse.SUPPRESS)
     words.add_argument("--quick", action="store_true", help="a rough look, in under a minute")
     words.add_argument("--json", type=Path, metavar="F", help="write all raw figures there")
@@ -99,7 +156,10 @@ def main() -> int:
     words.add_argument("--rounds", type=int, metavar="N", help="other than 3, or 1 if quick")
     words.add_argument("--rows", default="*", metavar="PATTERN", help="such as 'push-*'")
     asked = words.parse_args()
-    scale = rows.QUICK if asked.quick else rows.FULL
+    on_swift = asked.storage == "swift"
+    full, quick = (rows.SWIFT, rows.SWIFT_QUICK) if on_swift else (rows.FULL, rows.QUICK)
+    scale = quick if asked.quick else full
+    peer = asked.peer or (PEER_ON_SWIFT if on_swift else PEER)
     if asked.rounds:
         scale = replace(scale, rounds=asked.rounds)
     chosen = select(scale, asked.rows)
@@ -109,10 +169,11 @@ def main() -> int:
         words.error("the checkout lies in memory; the data must be on a disk")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the servers would stay
     console = Console(stderr=True, soft_wrap=True)
-    kinds = {"ours": asked.ours, "peer": asked.peer}
+    kinds = {"ours": asked.ours, "peer": peer}
     begin = time.monotonic()
     try:
-        results = run(scale, chosen, kinds, asked.workers, console)
+        with cloud_for(asked.storage, asked.state) as cloud:
+            results = run(scale, chosen, kinds, asked.workers, console, cloud)
     except (NotReady, LoadFailed, OSError) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 2
@@ -121,7 +182,8 @@ def main() -> int:
     sys.stdout.flush()
     if asked.json:
         settings: dict[str, object] = {
-            **kinds, "quick": asked.quick, "workers": asked.workers, "seconds": seconds,
+            **kinds, "storage": asked.storage, "quick": asked.quick,
+            "workers": asked.workers, "seconds": seconds,
         }  # fmt: skip
         text = json.dumps(report.document(results, settings), indent=1)
         asked.json.write_text(text + "\n", "utf-8")

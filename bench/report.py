@@ -18,6 +18,8 @@ from bench.rows import MIB, Row
 from support.environment import ROOT
 
 ROLES = ("ours", "peer")
+RAW = "raw"
+"""Plain requests to the Swift that both are on."""
 
 LEGEND = """\
 CPU: the server's, for each GiB or each operation. RSS, PSS: peaks of its process tree.
@@ -30,7 +32,9 @@ class Result:
     """A row with its measurements, one for each round, by role."""
 
     row: Row
-    figures: dict[str, list[Figures]] = field(default_factory=lambda: {r: [] for r in ROLES})
+    figures: dict[str, list[Figures]] = field(
+        default_factory=lambda: {role: [] for role in (*ROLES, RAW)}
+    )
     failures: dict[str, str] = field(default_factory=dict)
 
     def middle(self, role: str, value: Callable[[Figures], float]) -> float:
@@ -39,13 +43,21 @@ class Result:
 
     @property
     def complete(self) -> bool:
-        return not self.failures and all(self.figures.values())
+        return not self.failures.keys() & set(ROLES) and all(self.figures[role] for role in ROLES)
 
     @property
     def ratio(self) -> float:
         """Throughput, ours over the peer's."""
         ours, peer = (self.middle(role, lambda f: f.rate(self.row)) for role in ROLES)
         return ours / peer
+
+    @property
+    def limit_ratio(self) -> float | None:
+        """Throughput, ours over that of plain requests; None where there were none."""
+        if not (self.complete and self.figures[RAW]):
+            return None
+        ours, raw = (self.middle(role, lambda f: f.rate(self.row)) for role in (ROLES[0], RAW))
+        return ours / raw
 
     @property
     def cpu_ratio(self) -> float | None:
@@ -79,6 +91,10 @@ def show(console: Console, results: list[Result], kinds: dict[str, str]) -> None
             elif result.figures[role]:
                 ratio = f"{result.ratio:.2f}" if first and result.complete else ""
                 table.add_row(name, kinds[role], *_cells(result, role, ratio))
+        if result.figures[RAW]:
+            rate = result.middle(RAW, lambda f, row=result.row: f.rate(row))  # type: ignore[misc]
+            limit = "" if result.limit_ratio is None else f"{result.limit_ratio:.2f}"
+            table.add_row("", "plain Swift", f"{rate:,.0f}", result.row.unit, limit)
     console.print(table)
     console.print(LEGEND)
 
@@ -112,15 +128,23 @@ def lines(results: list[Result], kinds: dict[str, str]) -> Iterator[str]:
     """Answer the last lines, made to be read by programs: more is better in every ratio."""
     for result in results:
         for role, failure in result.failures.items():
-            yield f"failed {result.row.name} {kinds[role]}: {' '.join(failure.split())}"
+            what = kinds.get(role, "plain requests")
+            yield f"failed {result.row.name} {what}: {' '.join(failure.split())}"
     whole = [result for result in results if result.complete]
     for result in whole:
         bound = [kinds[role] for role in ROLES if result.client_bound(role)]
         mark = f" (client used more CPU than {', '.join(bound)})" if bound else ""
         yield f"ratio {result.row.name} {result.ratio:.2f}{mark}"
     for result in whole:
+        if (limit := result.limit_ratio) is not None:
+            yield f"limit {result.row.name} {limit:.2f}"
+    for result in whole:
         if (ratio := result.cpu_ratio) is not None:
             yield f"ratio cpu/{result.row.name} {ratio:.2f}"
+    yield from _memory(whole)
+
+
+def _memory(whole: list[Result]) -> Iterator[str]:
     for result in whole:
         if result.row.reports_memory:
             yield f"memory {result.row.name} growth-MiB {_pair(result, lambda f: f.growth)}"
@@ -148,7 +172,7 @@ def document(results: list[Result], settings: dict[str, object]) -> dict[str, ob
                 "ratio": result.ratio if result.complete else None,
                 "cpu_ratio": result.cpu_ratio if result.complete else None,
                 "failures": result.failures,
-                **{role: [asdict(each) for each in result.figures[role]] for role in ROLES},
+                **{role: [asdict(each) for each in some] for role, some in result.figures.items()},
             }
             for result in results
         ],

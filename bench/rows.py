@@ -25,6 +25,12 @@ FULL = Scale(rounds=3, repeats=4, duration=1.5, warm_up=0.3, tags=10_000, memory
 QUICK = Scale(
     rounds=1, push=32 * MIB, repeats=2, duration=0.3, warm_up=0.1, tags=500, memory=128 * MIB
 )
+SWIFT = Scale(rounds=3, repeats=2, duration=3.0, warm_up=0.5, tags=400, memory=128 * MIB)
+SWIFT_QUICK = Scale(
+    rounds=1, push=32 * MIB, pull=128 * MIB, repeats=2, duration=1.0, warm_up=0.2, tags=100,
+    memory=64 * MIB,
+)  # fmt: skip
+"""On Swift the peer needs a second for what takes it milliseconds on a disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,11 @@ class Row:
     @property
     def counts_bytes(self) -> bool:
         return self.unit == "MiB/s"
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether plain requests to Swift can move the same bytes."""
+        return self.counts_bytes and not self.reports_memory
 
     @property
     def reports_memory(self) -> bool:

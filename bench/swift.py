@@ -13,8 +13,6 @@ import asyncio
 import contextlib
 import fnmatch
 import hashlib
-import http.client
-import os
 import sys
 import time
 import uuid
@@ -23,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 # Instead of bench/, where the next file would pass for the package `registry`.
@@ -31,72 +28,14 @@ sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
 
 import uvloop  # noqa: E402 - needs the line above
 
+from bench.raw import PIECE, SMALL, Raw  # noqa: E402 - needs the line above
+from bench.rows import MIB  # noqa: E402
 from registry.oci.digest import Digest  # noqa: E402
 from registry.receive import RECORD_EVERY  # noqa: E402
 from registry.storage.records import BlobRecord, JournalLine, Position, Segment  # noqa: E402
 from registry.storage.swift import SwiftAccount, SwiftBlobStore, SwiftJournal  # noqa: E402
 from support.openstack import OpenStack, running_cloud  # noqa: E402
 from support.swift import service_session  # noqa: E402
-
-MIB = 1024 * 1024
-KIB = 1024
-PIECE = os.urandom(MIB)
-SMALL = os.urandom(KIB)
-
-
-class Raw:
-    """Plain requests, each thread by a connection of its own."""
-
-    def __init__(self, url: str, token: str, container: str) -> None:
-        parts = urlsplit(url)
-        self._address = parts.hostname or "", parts.port
-        self._path = f"{parts.path}/{container}"
-        self._headers = {"X-Auth-Token": token}
-        self._kept = self.connect()  # opens anew by itself after a ``close``
-        self._ask(self._kept, "PUT", "", b"")
-
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(*self._address, timeout=120)
-
-    def put(self, name: str, size: int) -> None:
-        """Store *size* bytes, some MiB."""
-        connection = self.connect()
-        connection.putrequest("PUT", f"{self._path}/{name}")
-        for header, value in {**self._headers, "Content-Length": str(size)}.items():
-            connection.putheader(header, value)
-        connection.endheaders()
-        for _ in range(size // MIB):
-            connection.send(PIECE)
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status == http.client.CREATED, answer.status
-        connection.close()
-
-    def get(self, name: str, size: int) -> None:
-        """Read *size* bytes, and drop them."""
-        connection = self.connect()
-        connection.request("GET", f"{self._path}/{name}", headers=self._headers)
-        answer = connection.getresponse()
-        got = 0
-        while piece := answer.read(MIB):
-            got += len(piece)
-        assert got == size, (answer.status, got)
-        connection.close()
-
-    def rest(self) -> None:
-        """Let go of the kept connection: Swift does, after a minute."""
-        self._kept.close()
-
-    def put_small(self, name: str) -> None:
-        self._ask(self._kept, "PUT", f"/{name}", SMALL)
-
-    def _ask(
-        self, connection: http.client.HTTPConnection, method: str, name: str, body: bytes | None
-    ) -> None:
-        connection.request(method, self._path + name, body, self._headers)
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status < http.client.BAD_REQUEST, answer.status
 
 
 @dataclass(slots=True)

@@ -89,6 +89,11 @@ class Actor(Uploader):
         self.tally.bytes_checked += len(content or b"")
         return self.repository.see(tag, content)
 
+    async def says_what(self, tag: str, *, replica: int) -> bool:
+        """Whether somebody answers what the tag is."""
+        await self.read_tag(tag, replica=replica)
+        return not self.repository.belief(tag).maybe
+
     async def pull(self, tag: str, *, replica: int | None = None) -> bool:
         """All of an image; whether every byte came. Never is one wrong, or said to be absent."""
         what = await self.read_tag(tag, replica=replica)

@@ -1,6 +1,7 @@
 """One schedule: people and a collector at work while it rains, and what is true afterwards."""
 
 import asyncio
+import contextlib
 import random
 import tempfile
 import time
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -143,8 +145,8 @@ async def _live(here: World, schedule: Schedule, outcome: Outcome) -> None:
             for replica in here.replicas:
                 replica.storage.promise = -1.0
         async with (
-            _beside(_change_weather(here, chance_of(seed, "rain"))),
-            _beside(_collect(here, rules, chance_of(seed, "collector"), outcome)),
+            _beside(partial(_change_weather, here, chance_of(seed, "rain"))),
+            _beside(partial(_collect, here, rules, chance_of(seed, "collector"), outcome)),
         ):
             await asyncio.gather(*(_day(here, actor, schedule.deeds) for actor in actors))
         await here.calm()
@@ -152,30 +154,40 @@ async def _live(here: World, schedule: Schedule, outcome: Outcome) -> None:
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """*work* goes on meanwhile; if it fails, so does this."""
-    task = asyncio.create_task(work)
+async def _beside(
+    work: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+) -> AsyncIterator[None]:
+    """*work* goes on meanwhile, until its event; if it fails, so does this."""
+    over = asyncio.Event()
+    task = asyncio.create_task(work(over))
     try:
         yield
     finally:
-        task.cancel()
+        over.set()
         (result,) = await asyncio.gather(task, return_exceptions=True)
-    if isinstance(result, Exception):
+    if isinstance(result, BaseException):
         raise result
 
 
-async def _change_weather(here: World, chance: random.Random) -> None:
-    while True:
+async def _pause(over: asyncio.Event, seconds: float) -> bool:
+    """Whether to go on after so many *seconds*."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(over.wait(), seconds)
+    return not over.is_set()
+
+
+async def _change_weather(here: World, chance: random.Random, over: asyncio.Event) -> None:
+    while await _pause(over, chance.uniform(0.1, 0.8)):
         here.weather.rains = chance.random() < 0.7
-        await asyncio.sleep(chance.uniform(0.1, 0.8))
 
 
-async def _collect(here: World, rules: Rules, chance: random.Random, outcome: Outcome) -> None:
+async def _collect(
+    here: World, rules: Rules, chance: random.Random, outcome: Outcome, over: asyncio.Event
+) -> None:
     """Collect, by plans that may be old; fold the journal now and then."""
     plans: list[Plan] = []
     async with here.collector() as (storage, collection):
-        while True:
-            await asyncio.sleep(chance.uniform(0.1, 0.6))
+        while await _pause(over, chance.uniform(0.1, 0.6)):
             clock = _now()
             try:
                 if plans and chance.random() < 0.3:

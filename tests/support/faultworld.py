@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,19 +117,9 @@ class World:
         self.proxies: dict[str, WeatherProxy] = {}
         self.replicas: list[Replica] = []
         self.config: Config = Config()
-        self._changed_at = 0.0
-        """When it rained last, or a replica was away, by the monotonic clock."""
-
-    @property
-    def is_fair(self) -> bool:
-        """Whether nothing has gone wrong for a while: an answer may begin before and end now."""
-        if self.weather.rains:
-            self._changed_at = time.monotonic()
-        return time.monotonic() - self._changed_at > 5 * PATIENCE
 
     async def restart(self, number: int) -> None:
         """Start a replica, or start it again: it remembers nothing."""
-        self._changed_at = time.monotonic()
         if number < len(self.replicas):
             await self.replicas[number].stop()
         opened: list[Any] = []
@@ -171,7 +160,6 @@ class World:
     async def calm(self) -> None:
         """Let the weather end, and whatever it put off happen."""
         self.weather.rains = False
-        self._changed_at = 0.0
         for proxy in self.proxies.values():
             await proxy.clear_up()
 

@@ -26,6 +26,9 @@ from support.openstack import DOMAIN, OpenStack
 PEER = "docker-registry"
 """Debian's docker-registry, which the harness itself can be tried against."""
 
+PEER_ON_SWIFT = "docker-registry-swift"
+"""The same with its driver for Swift."""
+
 KIND = os.environ.get("TEST_REGISTRY", "berth")
 """Which server the tests start: ours, unless one tries the harness."""
 
@@ -64,6 +67,8 @@ class Settings:
     """Bytes in its Swift and people in its Keystone; then *auth* is meant, with its alice."""
     prefix: str = "test"
     """Of the containers there."""
+    open: bool = False
+    """With a cloud, too, nobody is asked who he is."""
     ledger: str | None = None
     """URL of the ledger, if not SQLite beside the data."""
     workers: int = 1
@@ -135,7 +140,7 @@ def berth_toml(directory: Path, address: str, settings: Settings) -> str:
         f"require_references = {json.dumps(settings.require_references)}",
         "[auth]",
     ]
-    if settings.cloud:
+    if settings.cloud and not settings.open:
         lines += ['kind = "keystone"']
     elif settings.auth:
         (directory / "htpasswd").write_text(htpasswd(), "utf-8")
@@ -154,8 +159,9 @@ class DockerRegistry:
         config: dict[str, object] = {
             "version": "0.1",
             "storage": {
-                "filesystem": {"rootdirectory": str(directory / "data")},
+                **_storage(directory, settings),
                 "delete": {"enabled": True},
+                "redirect": {"disable": True},
             },
             "http": {"addr": address},
         }
@@ -168,7 +174,28 @@ class DockerRegistry:
         return [tool("docker-registry"), "serve", str(path)]
 
 
-FLAVOURS: Mapping[str, Flavour] = {"berth": Berth(), PEER: DockerRegistry()}
+def _storage(directory: Path, settings: Settings) -> dict[str, object]:
+    if settings.cloud is None:
+        return {"filesystem": {"rootdirectory": str(directory / "data")}}
+    user = settings.cloud.users["registry"]
+    swift = {
+        "authurl": settings.cloud.identity_url,
+        "username": user.name,
+        "password": user.password,
+        "tenant": user.project,
+        "domainid": DOMAIN,
+        "tenantdomainid": DOMAIN,
+        "region": settings.cloud.region,
+        "container": settings.prefix,
+    }
+    return {"swift": swift}
+
+
+FLAVOURS: Mapping[str, Flavour] = {
+    "berth": Berth(),
+    PEER: DockerRegistry(),
+    PEER_ON_SWIFT: DockerRegistry(),
+}
 
 
 class Server:
@@ -199,7 +226,7 @@ class Server:
     @property
     def account(self) -> Account | None:
         """Who may do everything here, or None where nobody is asked."""
-        if self.settings.cloud is not None:
+        if self.settings.cloud is not None and not self.settings.open:
             alice = self.settings.cloud.users["alice"]
             return Account(name=alice.name, password=alice.password)
         return ALICE if self.settings.auth else None
