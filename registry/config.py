@@ -121,12 +121,16 @@ class GlanceConfig:
     """Seconds for which a push waits for its records; it succeeds in any case."""
     every_minutes: float = 5.0
     """How often it is looked for what people said and deleted in Glance; 0: never."""
+    remember: float = 60.0
+    """Seconds for which Glance's word is believed on what another project's people may pull."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.wait <= 60:
             raise ValueError("glance.wait must lie between 0 and 60 seconds")
         if self.every_minutes < 0:
             raise ValueError("glance.every_minutes must not be negative")
+        if not 1 <= self.remember <= 300:
+            raise ValueError("glance.remember must lie between 1 and 300 seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ def _neighbours(config: Config, storage: Storage) -> Neighbours | None:
     from registry.storage import glance  # noqa: PLC0415 - half a second that the others save
 
     images = glance.open_caller_images(config.openstack.cloud)
-    return Neighbours(CloudViewer(images), storage.openings)
+    return Neighbours(CloudViewer(images, fresh=config.glance.remember), storage.openings)
 
 
 def make_allowances(config: Config) -> Allowances:

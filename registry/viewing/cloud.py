@@ -13,7 +13,7 @@ from registry.storage.images import CallerImages
 from registry.storage.records import ImageRecord
 
 FRESH: Final = 60.0
-"""Seconds for which an answer is taken for true."""
+"""Seconds for which an answer is taken for true, unless another time is configured."""
 HELD: Final = 600.0
 """Seconds for which it still is while the image service gives none."""
 SILENCE: Final = 1.0
@@ -27,10 +27,15 @@ class CloudViewer:
     """The Viewer on an image service that the caller can be asked for with his own token."""
 
     def __init__(
-        self, images: CallerImages, *, clock: Callable[[], float] = time.monotonic
+        self,
+        images: CallerImages,
+        *,
+        fresh: float = FRESH,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*clock*: seconds that do not jump."""
+        """*fresh*: seconds for which an answer is true; *clock*: seconds that do not jump."""
         self._images = images
+        self._fresh = fresh
         self._clock = clock
         self._known: OrderedDict[tuple[Hashable, str], tuple[bool, float]] = OrderedDict()
         self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
@@ -67,7 +72,7 @@ class CloudViewer:
     ) -> set[str]:
         turn = self._turns.setdefault(who, asyncio.Lock())
         async with turn:  # or the requests of one pull would all ask the same
-            stale = [each for each in records if not self._is_known(who, each, FRESH)]
+            stale = [each for each in records if not self._is_known(who, each, self._fresh)]
             try:
                 if stale:
                     await self._ask(who, token, stale)

@@ -116,6 +116,12 @@ def test_a_ledger_lies_in_one_of_two_databases(url: str) -> None:
         Config.load(None, {"BERTH_LEDGER_URL": url})
 
 
+@pytest.mark.parametrize("seconds", ["0", "301", "-1", "x"])
+def test_glances_word_is_believed_for_some_minutes_at_most(seconds: str) -> None:
+    with pytest.raises(ConfigError, match=r"glance\.remember must"):
+        Config.load(None, {"BERTH_GLANCE_REMEMBER": seconds})
+
+
 def test_glance_asks_who_one_is_and_so_needs_keystone() -> None:
     with pytest.raises(ConfigError, match=r"glance\.enabled needs auth\.kind"):
         Config.load(None, {"BERTH_GLANCE_ENABLED": "true"})
