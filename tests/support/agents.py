@@ -105,11 +105,14 @@ class Agent:
         take_set(self.host, desired)
         self.keeper.wake(desired.set)
 
-    def delete(self, desired: DesiredSet, *, purge: bool = False) -> None:
+    def delete_soon(self, desired: DesiredSet, *, purge: bool = False) -> None:
         take_tombstone(
             self.host, Tombstone(set=desired.set, generation=desired.generation, purge=purge)
         )
         self.keeper.wake(desired.set)
+
+    def delete(self, desired: DesiredSet, *, purge: bool = False) -> None:
+        self.delete_soon(desired, purge=purge)
         wait_until(lambda: not self.host.store.rows(SetRow, set=desired.set), "the set's end")
         assert self.host.store.rows(GoneRow, set=desired.set)
 
