@@ -206,6 +206,8 @@ def _run(draft: _Draft) -> None:
     busy = _operate(draft)
     if _make(draft) and seen.desired.level is Level.RUNNING:
         _keep(draft, busy)
+        if not draft.steps and seen.is_prepared and not seen.is_released and _is_whole(seen):
+            draft.add(sets.ReleaseImages(set_id))
 
 
 def _pin(draft: _Draft) -> None:
@@ -216,6 +218,17 @@ def _pin(draft: _Draft) -> None:
             draft.add(attempts.Remove(each.set, each.id))
     if not left:
         draft.add(sets.PinNamespaces(draft.seen.row.set))
+
+
+def _is_whole(seen: Seen) -> bool:
+    """Whether every container runs and is ready, and is as the document says."""
+    for name, _ in seen.workloads:
+        recipe, current = seen.wanted(name), seen.current(name)
+        if recipe is None or current is None or recipe.is_rollback or current.ready_at is None:
+            return False
+        if recipe.fingerprint != current.recipe or seen.container(name).next is not None:
+            return False
+    return True
 
 
 def _retire(draft: _Draft) -> None:

@@ -84,6 +84,13 @@ class Seen:
         return row.prepared is not None and json.loads(row.prepared)["generation"] == row.generation
 
     @property
+    def is_released(self) -> bool:
+        """Whether the images of former generations were let go of."""
+        return self.row.prepared is not None and json.loads(self.row.prepared).get(
+            "released", False
+        )
+
+    @property
     def is_attached(self) -> bool:
         """Whether its ports are as they should be."""
         return self.row.network == spelled(self.desired.allocation.ports, done=True)

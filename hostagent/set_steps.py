@@ -54,6 +54,22 @@ class Prepare(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseImages(Step):
+    """The generation runs whole: nothing goes back to the images of those before it."""
+
+    def act(self, host: Host, _: None) -> int:
+        generation = self.row(host).generation
+        host.images.unpin(self.set, generation - 1)
+        return generation
+
+    def confirm(self, host: Host, result: int) -> None:
+        row = self.row(host)
+        prepared = json.loads(row.prepared or "{}")
+        if row.generation == result:
+            host.store.put(replace(row, prepared=json.dumps({**prepared, "released": True})))
+
+
+@dataclass(frozen=True, slots=True)
 class PinNamespaces(Step):
     """Make what the containers of the set share; its ports are to be made anew then."""
 

@@ -50,7 +50,9 @@ def test_a_gray_update_replaces_one_container_and_touches_nothing_else(place: Ho
         assert first.id not in {each.id for each in agent.attempts(newer)}
         assert agent.log(newer, "c0").count("bye") == 1
         assert second.disk != first.disk
+        wait_until(lambda: agent.images.pins == {(newer.set, 2)}, "the old image's release")
         agent.delete(newer, purge=True)
+        assert not agent.images.pins
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,7 @@ def test_a_gray_update_that_fails_goes_back_to_what_ran_on_its_disk(
         assert (again.disk, again.digest) == (first.disk, first.digest)
         assert (agent.root(newer, "c0") / "written").read_text() == "by the application"
         assert agent.current(newer, "c1") == other
+        assert agent.images.pins == {(newer.set, 1), (newer.set, 2)}  # it goes back to the first
         shown = describe(agent.host, agent.row(newer))
         assert shown.state == "degraded"
         assert [(each.container, each.generation) for each in shown.rolled_back] == [("c0", 2)]

@@ -105,7 +105,8 @@ class DirectoryImages:
         shutil.rmtree(self._root / f".{disk}", ignore_errors=True)
 
     def unpin(self, set_id: str, generation: int | None) -> None:
-        self.pins = {(each, n) for each, n in self.pins if each != set_id or (generation or n) < n}
+        last = float("inf") if generation is None else generation
+        self.pins = {(each, n) for each, n in self.pins if each != set_id or n > last}
 
     def disks(self) -> list[str]:
         """The disks that there are."""
