@@ -4,7 +4,7 @@ import json
 import signal
 import uuid
 from dataclasses import asdict, dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from hostagent import conmon, points
 from hostagent.bundling import write_bundle
@@ -17,6 +17,9 @@ from hostagent.records import Attempt, AttemptState, ContainerRow
 from hostagent.step import AttemptStep, Step
 from runspec.bundle import limits_of, program, stop_signal
 from runspec.limits import Limits
+
+_KILLED: Final = 137
+"""The exit code of what the kernel ends, for lack of memory too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +195,7 @@ class NoteExit(AttemptStep):
         code = host.runtime.exit_code(self.attempt)
         if code is None:
             code = host.watch.exit_code(self.attempt)
-        attempt = self.found(host)
-        bundle = host.layout.attempt(self.set, attempt.container, attempt.id)
-        return code, (bundle / "oom").exists()
+        return code, code == _KILLED and host.runtime.ran_out(self.set, self.attempt)
 
     def confirm(self, host: Host, result: tuple[int | None, bool]) -> None:
         code, oom = result

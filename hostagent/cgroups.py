@@ -123,6 +123,15 @@ class Cgroups:
             return None
         return max(used - int(stat.get(key, 0)), 0)
 
+    def ran_out(self, set_id: str, attempt: str) -> bool:
+        """Whether the kernel has ended a process there for lack of memory."""
+        path = self._memory / self._root / "sets" / set_id / attempt
+        try:
+            text = (path / ("memory.events" if self._is_v2 else "memory.oom_control")).read_text()
+        except OSError:
+            return False
+        return int(dict(line.split() for line in text.splitlines()).get("oom_kill", 0)) > 0
+
     def _write_state(self, set_id: str, v1: str, v2: str) -> None:
         path = self._main / self._root / "sets" / set_id
         (path / ("cgroup.freeze" if self._is_v2 else "freezer.state")).write_text(

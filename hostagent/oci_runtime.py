@@ -145,6 +145,9 @@ class OciRuntime:
     def memory_used(self, set_id: str, attempt: str) -> int | None:
         return self._cgroups.memory_used(set_id, attempt)
 
+    def ran_out(self, set_id: str, attempt: str) -> bool:
+        return self._cgroups.ran_out(set_id, attempt)
+
     def remove_set(self, set_id: str) -> None:
         self._cgroups.remove_set(set_id)
 

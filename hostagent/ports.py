@@ -100,6 +100,10 @@ class Runtime(Protocol):
         """Bytes; None where nothing runs."""
         ...
 
+    def ran_out(self, set_id: str, attempt: str) -> bool:
+        """Whether something of an attempt has ended for lack of memory; until it is deleted."""
+        ...
+
     def remove_set(self, set_id: str) -> None:
         """Leave nothing of a set of which no attempt is left."""
         ...

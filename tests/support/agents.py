@@ -11,6 +11,7 @@ from typing import Any
 
 from hostagent.adopt import Adopted, adopt
 from hostagent.bridge import Bridge, BridgeNetwork
+from hostagent.config import AgentConfig
 from hostagent.host import Host, Layout
 from hostagent.intake import take_set, take_tombstone
 from hostagent.keeper import Keeper
@@ -21,6 +22,7 @@ from hostagent.records import Attempt, AttemptState, ContainerRow, GoneRow, Oper
 from hostagent.store import Store
 from hostagent.volumes import DirectoryVolumes
 from hostagent.watch import Watch
+from hostagent.wiring import seccomp_of
 from setspec.canonical import fingerprint
 from setspec.desired import (
     Allocation,
@@ -84,6 +86,7 @@ class Agent:
             readings=Readings(),
             cgroup=place.cgroup,
             boot=boot,
+            seccomp=seccomp_of(AgentConfig().seccomp),
             allowed=ALLOWED,
             owner={"shim": "test"},
         )

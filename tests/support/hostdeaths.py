@@ -202,3 +202,15 @@ def deaths(known: Undisturbed, *, every: bool) -> Counter[str]:
                 assert effects(place, act.desired) == known[act.name][1], (act.name, left)
             assert not place.leftovers(), place.leftovers()
     return died
+
+
+def main() -> None:
+    """The long form: at every point of every act."""
+    known = undisturbed()
+    died = deaths(known, every=True)
+    print(f"died {died.total()} times, at {len(died)} points of {len(all_points())}")  # noqa: T201
+    assert set(died) == all_points()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+from pathlib import Path
+
+from runspec.bundle import program
+from setspec.normal import Exec
+from support.agents import placed, running_agent, shop
+from support.environment import wait_until
+from support.hostplaces import HostPlace
+
+ESCAPES = (
+    "mount -t tmpfs none /tmp",
+    "mount -o remount,rw /sys",
+    "mount -t proc proc /mnt",
+    "umount /proc/kcore",
+    "mknod /tmp/disk b 254 0",
+    "mknod /tmp/mem c 1 1",
+    "echo b > /proc/sysrq-trigger",
+    "echo 0 > /proc/sys/kernel/randomize_va_space",
+    "echo x > /proc/sys/kernel/core_pattern",
+    "echo 1 > /sys/kernel/uevent_helper",
+    "mkdir /sys/fs/cgroup/memory/out",
+    "echo 1 > /sys/fs/cgroup/memory/memory.limit_in_bytes",
+    "cat /proc/kcore | head -c 1 | grep -q .",
+    "insmod /bin/busybox",
+    "reboot -f",
+    "swapoff -a; swapon /bin/busybox",
+    "hostname other",
+    "ip link set lo down",
+    "chroot /proc/1/root/../../.. ls /var/lib/dpkg",
+    "nsenter -t 1 -m ls /var/lib/dpkg",
+    "unshare -m true",
+    "pivot_root /tmp /tmp",
+)
+"""As root in the container; each must fail."""
+
+
+def test_root_in_a_container_does_not_get_out_of_it(place: HostPlace) -> None:
+    document = shop({"command": {"cmd": "/bin/sleep", "args": ["1000"]}, "stop": {"grace_s": 0}})
+    desired = placed(document)
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        attempt = agent.current(desired, "c0")
+        process = agent.host.process(attempt)
+        done = {}
+        for words in ESCAPES:
+            inner = " ".join(f"busybox {words}".split()) if words[0] != "e" else words
+            command = Exec(cmd="/bin/sh", args=("-c", inner))
+            done[words] = agent.host.runtime.run(attempt.id, program(process, command), 30).code
+        assert [words for words, code in done.items() if code == 0] == []
+        assert agent.current(desired, "c0") == attempt
+        agent.delete(desired)
+
+
+def test_a_fork_bomb_stays_within_its_limit_and_is_deleted(place: HostPlace) -> None:
+    bomb = {"cmd": "/bin/sh", "args": ["-c", "b() { b | b & }; while true; do b; done"]}
+    desired = placed(shop({"command": bomb, "limits": {"pids": 64}, "stop": {"grace_s": 0}}))
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        attempt = agent.current(desired, "c0")
+        pids = Path(f"/sys/fs/cgroup/pids{place.cgroup}/sets/{desired.set}/{attempt.id}")
+        count = pids / "pids.current"
+        most = 0
+
+        def is_full() -> bool:
+            nonlocal most
+            if count.exists():
+                most = max(most, int(count.read_text()))
+            return most >= 50
+
+        wait_until(is_full, "a full group", 60)
+        assert most <= 64
+        agent.delete(desired)
+
+
+def test_all_of_a_containers_memory_is_its_own_limit_and_swap_is_none(place: HostPlace) -> None:
+    eat = {"cmd": "/bin/sh", "args": ["-c", "sleep 1; x=$(head -c 90000000 /dev/zero | od -v)"]}
+    document = shop({"command": eat, "mem": "16Mi", "restart": {"policy": "never"}})
+    desired = placed(document)
+    with running_agent(place) as agent:
+        agent.take(desired)
+        wait_until(lambda: agent.is_crashing(desired, "c0", 1), "the end", 60)
+        ended = agent.current(desired, "c0")
+        assert ended.exit_code == 137
+        assert ended.oom
+        agent.delete(desired)
