@@ -147,7 +147,9 @@ async def _contradicted(journal: Journal, ledger: Ledger) -> set[str]:
     """
     found: set[str] = set()
     reached: dict[str, int] = {}
-    while lines := await ledger.pending_lines(reached):
+    while True:
+        lines = await ledger.pending_lines(reached)
         found |= await journal.contradicted(lines)
+        if not lines:
+            return found
         reached |= {line.position.project: line.position.sequence for line in lines}
-    return found

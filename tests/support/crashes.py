@@ -25,6 +25,9 @@ from support.environment import ROOT, free_port, listens, wait_until
 from support.faultpoints import hits
 from support.server import Settings, berth_toml
 
+BOUNDED = "[quota]\nbytes = 1_000_000_000\n"
+"""So that room is kept for uploads."""
+
 
 def ancient_key() -> bytes:
     private = ec.generate_private_key(ec.SECP256R1())
@@ -130,7 +133,7 @@ class Place:
         self.address = "127.0.0.1", free_port()
         address = "{}:{}".format(*self.address)
         self.url = f"http://{address}"
-        toml = berth_toml(directory, address, Settings(auth=True))
+        toml = berth_toml(directory, address, Settings(auth=True, extra=BOUNDED))
         toml = toml.replace('alice = "member"', 'alice = "manager"')
         toml = toml.replace("[http]", "[http]\naccess_log = false")
         (directory / "berth.toml").write_text(toml)

@@ -8,14 +8,17 @@ import json
 import os
 import socket
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from registry import receive, stores, wiring
+from registry import agreement, receive, stores, wiring
 from registry.config import Config
+from registry.gc import orphans
+from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ports import BlobStore, Journal, Ledger
 from registry.storage.storage import Storage
 from support import planted
@@ -56,6 +59,7 @@ def carry_out(order: dict[str, Any]) -> None:
         if order["rebuild"]:
             asyncio.run(wiring.compact(config))
             asyncio.run(wiring.rebuild(config, lambda *_: None))
+            asyncio.run(sweep(config))
         else:
             serve(config)
         status = 0
@@ -74,6 +78,15 @@ def watch(points: FaultPoints) -> None:
     points.watch_commits()
     # Each look at a blob promises it anew.
     vars(stores)["Storage"] = lambda *given, **named: Storage(*given, **named | {"promise": -1.0})
+
+
+async def sweep(config: Config) -> None:
+    """List the store, as a collector does; all that is there is too young to go."""
+    collection = SqlCollection(config.ledger_url)
+    async with stores.opened(config) as storage:
+        await agreement.settle(storage)
+        await orphans.sweep(storage, collection, wiring.rules(config), time.time())
+    await collection.close()
 
 
 def serve(config: Config) -> None:
