@@ -1,16 +1,18 @@
 """The port Images, for steps in threads, over a cache that lives in an event loop."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hostagent.images.errors import ImageUnknown, PullCancelled
-from hostagent.images.images import CacheReport, Images
+from hostagent.images.errors import CacheUnusable, ImageUnknown, PullCancelled
+from hostagent.images.images import TIDY, CacheReport, Images
 from hostagent.images.reference import Credential
 from hostagent.images.settings import ImageSettings
+from hostagent.images.shelf import empty
 from hostagent.overlay import OverlayRootfs
 from hostagent.ports import ReadyImage
 from registry.oci.digest import Digest
@@ -35,10 +37,12 @@ class HostImages:
         trash = disks / ".trash"
         trash.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._rootfs = OverlayRootfs(trash)
+        self._tidying = asyncio.run_coroutine_threadsafe(self._tidy(trash), self._loop)
         self._pulls: dict[str, set[Future[Any]]] = {}
 
     def close(self) -> None:
         """End pulls; what came of them is kept. Roots stay mounted."""
+        self._tidying.cancel()
         self._run(self._opened.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -93,6 +97,14 @@ class HostImages:
     def report(self) -> CacheReport:
         """What lies in the cache, and what it was good for."""
         return self._run(self.images.cache())
+
+    async def _tidy(self, trash: Path) -> None:
+        """Now and then, and while no layer comes: delete the roots that were removed."""
+        while True:
+            if not self.images.progress():
+                with contextlib.suppress(CacheUnusable):
+                    await asyncio.to_thread(empty, trash)
+            await asyncio.sleep(TIDY)
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

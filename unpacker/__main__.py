@@ -46,7 +46,6 @@ def carry_out(order: dict[str, Any]) -> dict[str, object]:
             "encoded": blocks.hexdigest(),
             "entries": written.entries,
             "opaque": [os.fsdecode(each) for each in written.opaque],
-            "unsaid": [os.fsdecode(each) for each in written.unsaid],
         }
         return {"done": told | asdict(survey())}
     except Refused as refused:

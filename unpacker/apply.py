@@ -38,8 +38,6 @@ class Written:
 
     opaque: dict[bytes, None] = field(default_factory=dict)
     """Directories that hide what lies below them."""
-    unsaid: list[bytes] = field(default_factory=list)
-    """Directories that no entry described: made because something lies in them."""
     entries: int = 0
     bytes: int = 0
 
@@ -130,7 +128,6 @@ class Applier:
             else:
                 return  # by another name, through a symbolic link: it may change yet
         self._new_directory(parent)
-        self.written.unsaid.append(parent)
 
     def _follow(self, path: bytes) -> os.stat_result:
         try:

@@ -3,7 +3,6 @@
 SQLite, flushed at each commit. One agent uses a cache at a time; its threads take turns here.
 """
 
-import json
 import sqlite3
 import threading
 import time
@@ -19,7 +18,7 @@ from registry.oci.digest import Digest
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS layer (
   diff_id TEXT PRIMARY KEY, bytes INTEGER NOT NULL, inodes INTEGER NOT NULL,
-  tree TEXT NOT NULL, unsaid TEXT NOT NULL, made_at REAL NOT NULL, used_at REAL NOT NULL,
+  tree TEXT NOT NULL, made_at REAL NOT NULL, used_at REAL NOT NULL,
   uses INTEGER NOT NULL DEFAULT 0, condemned INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE IF NOT EXISTS origin (
   registry TEXT NOT NULL, digest TEXT NOT NULL, diff_id TEXT, content BLOB,
@@ -50,8 +49,6 @@ class CachedLayer:
     """Sets' generations that need it."""
     tree: str
     """A digest of what its directory held when it was placed."""
-    unsaid: tuple[str, ...] = ()
-    """Directories in it that no entry of its described."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +158,6 @@ class Cache:
         size: int,
         inodes: int,
         tree: str,
-        unsaid: Sequence[str],
         registry: str,
         digest: Digest,
     ) -> None:
@@ -169,8 +165,8 @@ class Cache:
         now = self._clock()
         with self._transaction() as base:
             base.execute(
-                "INSERT OR REPLACE INTO layer VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0)",
-                (str(diff_id), size, inodes, tree, json.dumps(list(unsaid)), now, now),
+                "INSERT OR REPLACE INTO layer VALUES (?, ?, ?, ?, ?, ?, 0, 0)",
+                (str(diff_id), size, inodes, tree, now, now),
             )
             base.execute(
                 "INSERT OR REPLACE INTO origin VALUES (?, ?, ?, NULL)",
@@ -290,16 +286,15 @@ class Cache:
 
 
 _SELECT: Final = (
-    "SELECT diff_id, bytes, inodes, uses, used_at, tree, unsaid,"
+    "SELECT diff_id, bytes, inodes, uses, used_at, tree,"
     " (SELECT count(*) FROM (SELECT DISTINCT set_id, generation FROM pin"
     " WHERE pin.diff_id = layer.diff_id)) FROM layer"
 )
 
 
-def _read(row: tuple[str, int, int, int, float, str, str, int]) -> CachedLayer:
-    diff_id, size, inodes, uses, used_at, tree, unsaid, pins = row
-    names = tuple(json.loads(unsaid))
-    return CachedLayer(Digest.parse(diff_id), size, inodes, uses, used_at, pins, tree, names)
+def _read(row: tuple[str, int, int, int, float, str, int]) -> CachedLayer:
+    diff_id, size, inodes, uses, used_at, tree, pins = row
+    return CachedLayer(Digest.parse(diff_id), size, inodes, uses, used_at, pins, tree)
 
 
 @contextmanager

@@ -106,7 +106,6 @@ class Content:
                 size=unpacked.bytes if unpacked.entries else 0,
                 inodes=unpacked.inodes if unpacked.entries else 0,
                 tree=unpacked.tree,
-                unsaid=unpacked.unsaid,
                 registry=source.registry,
                 digest=layer.blob.digest,
             )

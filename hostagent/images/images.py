@@ -22,7 +22,7 @@ from registry.oci.image import chain_ids
 LOWER_LIMIT = 500
 """Lower directories that an overlay takes."""
 _TICK = 1.0
-_TIDY = 60.0
+TIDY = 60.0
 """Seconds."""
 
 
@@ -190,7 +190,7 @@ class Images:
                 await self.collect()
                 if not self._puller.progress():
                     await self.empty_trash()
-            await asyncio.sleep(_TIDY)
+            await asyncio.sleep(TIDY)
 
     def _assemble(self, digest: Digest, config: bytes, diff_ids: tuple[Digest, ...]) -> Image:
         chain: dict[Digest, None] = {}

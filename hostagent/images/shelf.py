@@ -101,8 +101,7 @@ class Shelf:
 
     def empty_trash(self) -> None:
         """Delete what was thrown away; slow, and of no hurry."""
-        for each in list(self._trash.iterdir()):
-            shutil.rmtree(each, ignore_errors=True)
+        empty(self._trash)
 
     def recover(self, cache: Cache) -> None:
         """After a start: finish or undo what was under way when the last agent ended."""
@@ -126,6 +125,13 @@ def on_disk() -> Iterator[None]:
         yield
     except OSError as error:
         raise CacheUnusable(f"the cache's directory cannot be used: {error}") from error
+
+
+def empty(trash: Path) -> None:
+    """Delete all below *trash*; what will not go now is tried again another time."""
+    with on_disk():
+        for each in list(trash.iterdir()):
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def _flush(directory: Path) -> None:

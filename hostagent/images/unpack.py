@@ -42,8 +42,6 @@ class Unpacked:
     entries: int = 0
     opaque: Sequence[str] = ()
     """Directories that hide what lies below them."""
-    unsaid: Sequence[str] = ()
-    """Directories that no entry described."""
     inodes: int = 0
     bytes: int = 0
     """On the disk."""
