@@ -11,6 +11,7 @@ import typer
 from climg import (
     actions,
     chains,
+    host_cache,
     output,
     quota,
     records,
@@ -38,6 +39,7 @@ app = typer.Typer(
 trash.add_to(app)
 quota.add_to(app)
 set_views.add_to(app)
+host_cache.add_to(app)
 set_changes.add_to(app)
 
 Name = Annotated[

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from hostagent import logs
+from hostagent import image_routes, logs
 from hostagent.describe import describe
 from hostagent.errors import Conflict, HostError, NotHere, Refused
 from hostagent.local import Local
@@ -43,6 +43,7 @@ def create_app(local: Local, images: Any) -> Starlette:
             Route("/sets/{set}/logs", tell_logs),
             Route("/sets/{set}/{action}", act, methods=["POST"]),
             Route("/cache", cache),
+            *image_routes.ROUTES,
             Route("/healthz", healthz),
         ],
         exception_handlers={HostError: _told, DocumentInvalid: _faults},

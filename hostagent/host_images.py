@@ -8,6 +8,7 @@ from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hostagent.images.collect import Collected, Spoiled
 from hostagent.images.errors import CacheUnusable, ImageUnknown, PullCancelled
 from hostagent.images.images import TIDY, CacheReport, Images
 from hostagent.images.reference import Credential
@@ -97,6 +98,14 @@ class HostImages:
     def report(self) -> CacheReport:
         """What lies in the cache, and what it was good for."""
         return self._run(self.images.cache())
+
+    def collect(self, *, everything: bool = False) -> Collected:
+        """Let layers go that nobody has pinned, if the marks are passed, or all of them."""
+        return self._run(self.images.collect(everything=everything))
+
+    def check(self) -> list[Spoiled]:
+        """Look whether the layers are as they were placed; spoiled ones go if they can."""
+        return self._run(self.images.check())
 
     async def _tidy(self, trash: Path) -> None:
         """Now and then, and while no layer comes: delete the roots that were removed."""

@@ -82,6 +82,10 @@ def test_the_talks_set_by_the_command_line_with_an_agent_killed_in_between(
         assert "**** Total: 3" in daemon.climg("image-cache").stdout
         daemon.climg("set-delete", name, "--yes", "--purge", "--wait")
         assert json.loads(daemon.climg("set-list", "--json").stdout) == []
+        assert "**** Total: 0" in daemon.climg("image-check").stdout
+        assert "**** Total: 0" in daemon.climg("image-collect").stdout
+        assert "**** Total: 3" in daemon.climg("image-collect", "--all").stdout
+        assert "**** Total: 0" in daemon.climg("image-cache").stdout
 
 
 @pytest.mark.usefixtures("process")
