@@ -1,14 +1,22 @@
 """What an agent is told: sets and tombstones, taken into its rows and onto labels."""
 
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
 
 from hostagent.allowed import refuse_privileges
-from hostagent.errors import Conflict
+from hostagent.errors import Conflict, HostError
 from hostagent.host import Host, document_of
-from hostagent.records import GoneRow, OperationRow, SetRow, Trouble
-from setspec.desired import DesiredSet, Operation, Tombstone
-from setspec.shape import dump
+from hostagent.records import GoneRow, OperationRow, OperationState, SetRow, Trouble
+from setspec.desired import DesiredSet, DesiredState, Operation, Tombstone
+from setspec.items import Reading
+from setspec.shape import dump, load
+from setspec.status import Alarm, Refusal
+from setspec.succession import Position, missing, objection
+
+_POSITION: Final = "position"
+"""Where the last desired state that was taken stood."""
 
 
 def take_set(host: Host, desired: DesiredSet) -> bool:
@@ -76,3 +84,56 @@ def _take_operation(host: Host, set_id: str, operation: Operation) -> None:
     if not host.store.rows(OperationRow, id=operation.id):
         args = json.dumps(dump(operation.args))
         host.store.put(OperationRow(id=operation.id, set=set_id, kind=operation.kind, args=args))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a desired state."""
+
+    changed: tuple[str, ...]
+    """Sets to be looked at."""
+    refused: tuple[Refusal, ...]
+    alarms: tuple[Alarm, ...]
+
+
+def take_state(host: Host, own: str, reading: Reading[DesiredState]) -> Taken:
+    """Take a shim's word for the host *own*. What it does not speak of is left as it is.
+
+    Raises Conflict where the whole document is not to be taken: for another host, from another
+    shim than the first one, older than what was taken, or built on what this host has not.
+    """
+    state = reading.document
+    known = host.store.meta(_POSITION)
+    former = load(Position, json.loads(known)) if known else None
+    against = objection(state, own, former)
+    if against is not None:
+        raise Conflict(str(against))
+    refused = [
+        Refusal(kind=each.kind, id=each.id, generation=each.generation, reason=each.reason)
+        for each in reading.refused
+    ]
+    changed = []
+    items: list[Tombstone | DesiredSet] = [*state.tombstones, *state.sets]
+    for item in items:
+        try:
+            take_tombstone(host, item) if isinstance(item, Tombstone) else take_set(host, item)
+            changed.append(item.set)
+        except HostError as error:
+            kind = "tombstone" if isinstance(item, Tombstone) else "set"
+            told = Refusal(kind=kind, id=item.set, generation=item.generation, reason=str(error))
+            refused.append(told)
+    for operation in state.acknowledged:
+        for row in host.store.rows(OperationRow, id=operation):
+            if row.ended is not None:
+                host.store.put(replace(row, state=OperationState.ACKNOWLEDGED))
+    host.store.put_meta(_POSITION, json.dumps(dump(Position.of(state))))
+    return Taken(tuple(changed), tuple(refused), tuple(_missing(host, reading)))
+
+
+def _missing(host: Host, reading: Reading[DesiredState]) -> Iterator[Alarm]:
+    """Sets that a complete document leaves out run on; many of them are an operator's business."""
+    known = [row.set for row in host.store.rows(SetRow) if row.tombstone is None]
+    lost = missing(known, reading)
+    if reading.document.complete and lost.alarm:
+        told = f"a complete document leaves out {len(lost.sets)} of {len(known)} sets"
+        yield Alarm(kind="sets-missing", reason=told)

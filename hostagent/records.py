@@ -130,6 +130,8 @@ class OperationState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    ACKNOWLEDGED = "acknowledged"
+    """Its result has arrived; the id is kept, so that it is never carried out again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
