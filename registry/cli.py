@@ -14,7 +14,16 @@ import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from registry import cli_doctor, cli_fsck, cli_garbage, cli_images, cli_quota, metrics, wiring
+from registry import (
+    cli_backup,
+    cli_doctor,
+    cli_fsck,
+    cli_garbage,
+    cli_images,
+    cli_quota,
+    metrics,
+    wiring,
+)
 from registry.config import Config, ConfigError
 from registry.oci.errors import RegistryError
 from registry.workers import Workers
@@ -30,6 +39,7 @@ cli_images.add_to(app)
 cli_quota.add_to(app)
 cli_fsck.add_to(app)
 cli_doctor.add_to(app)
+cli_backup.add_to(app)
 _errors = Console(stderr=True, highlight=False)
 
 ConfigFile = Annotated[

@@ -243,10 +243,8 @@ class FilesystemJournal:
         return journal_folds.fold(self._directory, last, lambda: self._lines(last, end), old)
 
     def _end(self) -> tuple[int, int]:
-        """The last file, and the byte where its whole lines end."""
-        with self._locked():
-            last = self._last()
-            return last, _end_of_lines(self._file(last)) if last else 0
+        with held_end(self._directory) as end:
+            return end
 
     def _identity(self) -> StoreIdentity | None:
         path = self._meta / "store.json"
@@ -274,15 +272,8 @@ class FilesystemJournal:
 
     # -- files ----------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        # Opened anew each time: a lock belongs to an open file, and a forked process shares it.
-        fd = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        return _locked(self._directory)
 
     def _put_aside(self, path: Path, content: bytes) -> None:
         """Make *path*, whole and durable; under the lock."""
@@ -293,10 +284,37 @@ class FilesystemJournal:
         sync_directory(path.parent)
 
     def _last(self) -> int:
-        return max((int(path.stem) for path in self._directory.glob("*.log")), default=0)
+        return _last(self._directory)
 
     def _file(self, number: int) -> Path:
-        return self._directory / f"{number:08}.log"
+        return _file(self._directory, number)
+
+
+@contextlib.contextmanager
+def held_end(directory: Path) -> Iterator[tuple[int, int]]:
+    """The last file, and the byte where its whole lines end; none is appended meanwhile."""
+    with _locked(directory):
+        last = _last(directory)
+        yield last, _end_of_lines(_file(directory, last)) if last else 0
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    # Opened anew each time: a lock belongs to an open file, and a forked process shares it.
+    fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _last(directory: Path) -> int:
+    return max((int(path.stem) for path in directory.glob("*.log")), default=0)
+
+
+def _file(directory: Path, number: int) -> Path:
+    return directory / f"{number:08}.log"
 
 
 def _advance(heads: dict[str, int], text: bytes, path: Path, offset: int) -> JournalLine | None:

@@ -19,7 +19,7 @@ from support.server import Server
 from support.wire import ask, request
 
 Holdings = dict[str, object]
-_PASSING = {"upload": None, "journal": None, "link": {"touched_at"}}
+_PASSING = {"upload": None, "journal": None, "link": {"touched_at"}, "usage": {"reserved"}}
 """What a refused request may change: a table (None) or some of its columns.
 
 Lines of the journal are on their way beside the bytes, where they are looked at.

@@ -1,6 +1,7 @@
 """An earlier or another ledger under a running server is noticed, and made anew."""
 
 import copy
+from collections.abc import Mapping
 
 import pytest
 
@@ -170,3 +171,24 @@ async def test_what_cannot_be_asked_is_a_disagreement(
             await watch.look()
         assert storage.disagreement == "the ledger's file was put aside"
     assert await watch.look()
+
+
+class BusyJournal(MemoryJournal):
+    """Whenever it is asked how far it is, somebody has just written one more line."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    async def heads(self) -> Mapping[str, int]:
+        await self._ledger.put_manifest(put(SHOES, "boot", "v1"))
+        await self.append(await self._ledger.pending_lines())
+        return await super().heads()
+
+
+async def test_a_store_that_others_write_to_is_not_taken_for_one_ahead_of_its_ledger() -> None:
+    ledger = MemoryLedger()
+    journal = BusyJournal(ledger)
+    for _ in range(3):
+        assert await agreement.check(journal, ledger) is None
+    assert (await ledger.heads())["shoes"] == 2

@@ -1,0 +1,1 @@
+"""Copies of an embedded store, made while it is used, and stores made of them again."""
