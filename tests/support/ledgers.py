@@ -137,7 +137,8 @@ def platform(name: RepositoryName, word: str, *words: str) -> tuple[RecordDraft,
     chain = layers(*words)
     key = f"manifest:{name.path}@{word}"
     parent = chain[-1].key if chain else None
-    return (*chain, RecordDraft(key, "manifest", key, parent, 7, {"oci_platform": word}))
+    properties = {"oci_kind": "manifest", "oci_platform": word}
+    return (*chain, RecordDraft(key, "manifest", key, parent, 7, properties))
 
 
 async def store(ledger: Ledger, name: RepositoryName, *blobs: BlobRecord) -> None:

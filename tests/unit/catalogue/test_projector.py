@@ -1,5 +1,6 @@
 """From the outbox to the image service: order, ids, refusals, failures, and who may see."""
 
+import asyncio
 import logging
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from registry.oci.errors import StorageUnavailable
 from registry.oci.names import Tag
 from registry.storage.images import Image, image_of
 from registry.storage.ledger import leasing
-from registry.storage.projection import REFUSALS, Lag
+from registry.storage.projection import REFUSALS, Due, Lag
 from registry.storage.records import Member
 from support.catalogue import FAR, Catalogue
 from support.ledgers import HATS, SHOES, manifest, platform, put, put_index, tagged
@@ -136,6 +137,68 @@ class TestIds:
         await catalogue.settle()
         assert tag.id in catalogue.images.used
         assert catalogue.images.images == {}
+
+    async def test_a_sender_that_wakes_after_the_end_makes_nothing(
+        self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await catalogue.push("v1")
+        tag = (await catalogue.record(TAG)).id
+        create, asleep, woken = catalogue.images.create, asyncio.Event(), asyncio.Event()
+
+        async def sleep_first(image: Image) -> None:
+            if image.id == tag and not asleep.is_set():
+                asleep.set()
+                await woken.wait()
+                await create(image)
+                raise StorageUnavailable("he dies before he says that it is done")
+            await create(image)
+
+        monkeypatch.setattr(catalogue.images, "create", sleep_first)
+        slow = asyncio.create_task(catalogue.send())
+        await asleep.wait()
+        catalogue.clock.now += projector.LEASE + 1
+        await catalogue.ledger.delete_manifest(SHOES, manifest("boots").digest)
+        await catalogue.settle()
+        woken.set()
+        await slow
+        await catalogue.settle()
+        assert catalogue.images.images == {}
+
+    async def test_an_id_that_is_not_used_up_is_found(
+        self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def only_delete(self: projector.Projector, due: Due) -> None:
+            await self._images.delete(due.record)
+
+        monkeypatch.setattr(projector.Projector, "_end", only_delete)
+        with pytest.raises(AssertionError):
+            await self.test_a_sender_that_wakes_after_the_end_makes_nothing(catalogue, monkeypatch)
+
+    async def test_what_a_sender_overtaken_by_another_wrote_is_written_again(
+        self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await catalogue.push("v1", "old", word="a")
+        await catalogue.settle()
+        await catalogue.push("v1", "older", word="b")
+        tag = (await catalogue.record(TAG)).id
+        change, asleep, woken = catalogue.images.change, asyncio.Event(), asyncio.Event()
+
+        async def sleep_first(before: Image, after: Image) -> None:
+            if after.id == tag and not asleep.is_set():
+                asleep.set()
+                await woken.wait()
+            await change(before, after)
+
+        monkeypatch.setattr(catalogue.images, "change", sleep_first)
+        slow = asyncio.create_task(catalogue.send())
+        await asleep.wait()
+        catalogue.clock.now += projector.LEASE + 1
+        await catalogue.push("v1", "new", word="c")
+        await catalogue.settle()
+        woken.set()
+        await slow
+        await catalogue.settle()
+        await catalogue.hold_same()
 
     async def test_what_only_looks_like_an_ended_record_stays(self, catalogue: Catalogue) -> None:
         await catalogue.push("v1")
