@@ -167,6 +167,32 @@ def test_a_database_from_before_is_brought_up_to_date(server: Server, before: An
         assert crawl(http) == after != before
 
 
+def test_a_file_put_in_place_of_the_database_is_noticed_and_nothing_is_lost(
+    server: Server, before: Answers
+) -> None:
+    saved = server.directory / "backup"
+    saved.mkdir()
+    for path in server.data.glob("ledger.db*"):
+        shutil.copy(path, saved)
+    server.restart()
+    with httpx.Client(base_url=server.url, timeout=60) as http:
+        put(http, f"{APP}/manifests/late", ARM.manifest)
+        after = crawl(http)
+        lose_ledger(server)
+        for path in saved.iterdir():
+            shutil.copy(path, server.data)
+        wait_until(lambda: not any(ready(http) for _ in range(10)), "both workers' notice")
+        assert "restart it" in http.get("/readyz").text
+        refused = http.delete(f"/v2/{APP}/manifests/late")
+        assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        server.stop()
+        server.restart()
+        assert http.get(f"/v2/{APP}/manifests/late").status_code == 503
+        assert rebuild(server).returncode == 0
+        wait_until(lambda: all(ready(http) for _ in range(10)), "the server's agreement")
+        assert crawl(http) == after != before
+
+
 def test_a_rebuild_that_was_broken_off_is_repeated(server: Server, before: Answers) -> None:
     lose_ledger(server)
     half = f"{server.directory}/berth.toml"
