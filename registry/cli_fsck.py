@@ -10,9 +10,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from registry import wiring
 from registry.cli_stores import ConfigFile, Json, errors, opened, run
 from registry.config import Config
-from registry.gc import fsck, policy
+from registry.gc import collect, fsck, orphans, policy
+from registry.storage.collection import Facts
 
 MIB = 1024 * 1024
+TOLD = {
+    "bad": "bad",
+    "missing": "not there, look again in an hour",
+    "unread": "could not be read",
+    "sound": "sound after all",
+    "adopted": "mended by another object",
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,51 +36,77 @@ def fsck_command(
     rate: Annotated[
         float, typer.Option(help="MiB to read a second, at most.", metavar="MIB", min=0.1)
     ] = 100.0,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Look at bad blobs again, and for good objects of them in the store."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read blobs again and hash them anew. One that is not its digest's content is absent then.
 
-    The next push of it heals it, for all repositories. May be broken off: it goes on where it
-    ended. Exit code 1 if a blob is bad, or could not be read.
+    So is one whose object was not there twice, an hour apart. The next push heals it, for all
+    repositories. May be broken off: it goes on where it ended. Exit code 1 if a blob is bad, or
+    could not be read.
 
     Examples:
         berth fsck
 
         berth fsck --older 7 --rate 20
 
+        berth fsck --repair
+
     """
     settings = wiring.loaded(config)
-    verdict, broken = run(_check(settings, time.time() - older * policy.DAY, rate * MIB))
+    before = time.time() - older * policy.DAY
+    verdict, mended = run(_check(settings, before, rate * MIB, repair=repair))
+    lists = {
+        "bad": verdict.bad, "missing": verdict.missing, "unread": verdict.unread,
+        "sound": mended.sound, "adopted": mended.adopted,
+    }  # fmt: skip
+    broken = [line for facts in mended.broken for line in _broken(facts)]
     if as_json:
-        bad = [str(each.digest) for each in verdict.bad]
-        unread = [str(each.digest) for each in verdict.unread]
-        told = {"blobs": verdict.blobs, "bytes": verdict.bytes, "bad": bad, "unread": unread}
-        typer.echo(json.dumps(told | {"broken": broken}))
+        told = {name: [str(each.digest) for each in some] for name, some in lists.items()}
+        counts = {"blobs": verdict.blobs, "bytes": verdict.bytes}
+        typer.echo(json.dumps({**counts, **told, "broken": broken}))
     else:
         typer.echo(f"{verdict.blobs} blobs, {verdict.bytes} bytes hashed")
-        for each in verdict.bad:
-            typer.echo(f"bad: {each.digest}, object {each.object}")
-        for each in verdict.unread:
-            typer.echo(f"could not be read: {each.digest}, object {each.object}")
+        for name, some in lists.items():
+            for each in some:
+                typer.echo(f"{TOLD[name]}: {each.digest}, object {each.object}")
         for line in broken:
             typer.echo(line)
-    if verdict.bad or verdict.unread:
+    if mended.broken or verdict.missing or verdict.unread:
         raise typer.Exit(1)
 
 
-async def _check(settings: Config, before: float, rate: float) -> tuple[fsck.Verdict, list[str]]:
+async def _check(
+    settings: Config, before: float, rate: float, *, repair: bool
+) -> tuple[fsck.Verdict, fsck.Repair]:
     columns = (TextColumn("hashing"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as bar:
-        async with opened(settings) as (storage, collection):
+        async with (
+            opened(settings) as (storage, collection),
+            collect.alone(collection, fsck.JOB),
+            collect.alone(collection, orphans.JOB),
+        ):
             task = bar.add_task("hashing", total=(await collection.totals()).blobs)
             verdict = await fsck.check(
                 storage, collection, before=before, rate=rate,
                 progress=lambda found: bar.update(task, completed=found.blobs),
             )  # fmt: skip
-            broken = [
-                f"breaks: {each.repository} "
-                f"{', '.join(each.tags) or 'untagged'} ({each.digest}) needs {facts.digest}"
-                for facts in await collection.bad_blobs()
-                for each in (holder.by for holder in facts.holders)
-            ]
-    return verdict, broken
+            if repair:
+                return verdict, await fsck.repair(storage, collection)
+            return verdict, fsck.Repair(broken=await collection.bad_blobs())
+
+
+def _broken(facts: Facts) -> list[str]:
+    """What a bad blob breaks, a line for each manifest that names it."""
+    lines = [
+        f"breaks: {each.repository} {', '.join(each.tags) or 'untagged'} ({each.digest}) "
+        f"needs {facts.digest}"
+        for each in (holder.by for holder in facts.holders)
+    ]
+    more = [f"breaks: {facts.more_holders} more need {facts.digest}"] if facts.more_holders else []
+    return [*lines, *more] or [f"breaks nothing: {facts.digest} is named by no manifest"]

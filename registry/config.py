@@ -147,6 +147,10 @@ class GcConfig:
     """For which deleted tags and manifests can be taken back."""
     untagged_days: float | None = None
     """After which a manifest that no tag, index or subject holds is deleted; else it stays."""
+    verify_days: float = 0.0
+    """Within which servers hash each blob's bytes anew; 0: never, `berth fsck` alone does."""
+    verify_rate: float = 20.0
+    """MiB a second that are read for it, at most."""
 
     def __post_init__(self) -> None:
         if self.grace_hours < 1:
@@ -155,6 +159,8 @@ class GcConfig:
             raise ValueError("gc.upload_hours must be 1 or more, or slow uploads are given up")
         if self.trash_days < 0 or self.every_minutes < 0:
             raise ValueError("gc.trash_days and gc.every_minutes must not be negative")
+        if self.verify_days < 0 or self.verify_rate <= 0:
+            raise ValueError("gc.verify_days must not be negative, and gc.verify_rate more than 0")
         if self.untagged_days is not None and self.untagged_days * 24 < self.grace_hours:
             raise ValueError(
                 "gc.untagged_days must not be less than gc.grace_hours, or an index's manifests "

@@ -50,6 +50,16 @@ _brake = Gauge(
 )  # fmt: skip
 
 
+_unverified = Gauge(
+    "berth_oldest_unverified_seconds", "Since when the blob whose turn is next was not hashed.",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+_bad = Gauge(
+    "berth_bad_blobs", "Blobs whose bytes are others or lost: absent until they are pushed again.",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+
+
 def count_request(resource: str, method: str, status: int, seconds: float, sent: int) -> None:
     """One request was answered with *sent* bytes; *resource* and *method* are of few kinds."""
     _requests.labels(resource, method, status).inc()
@@ -78,6 +88,12 @@ def tell_lag(count: int, seconds: float, parked: int) -> None:
 def tell_brake(*, on: bool) -> None:
     """Whether too many records were missing for any tag to go."""
     _brake.set(on)
+
+
+def tell_verified(seconds: float, bad: int) -> None:
+    """How long ago the oldest verification was, and how many blobs are bad."""
+    _unverified.set(seconds)
+    _bad.set(bad)
 
 
 def exposition(*, ready: bool) -> bytes:

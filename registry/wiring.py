@@ -20,8 +20,8 @@ from registry.api.trash import TrashApi
 from registry.catalogue import imageapi
 from registry.catalogue.reconciler import Report
 from registry.config import Config, ConfigError
-from registry.gc import collect
 from registry.gc.policy import DAY, HOUR, Rules
+from registry.keeping import Keeper
 from registry.logs import log_as_json
 from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.push import PushRules
@@ -155,9 +155,10 @@ def application() -> Application:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         watch = agreement.Watch(storage)
         await _begin(watch, storage, guard)
-        works = [asyncio.create_task(_watch(watch, storage, guard))]
-        if config.gc.every_minutes:
-            works.append(asyncio.create_task(_collect(config, storage)))
+        works = [
+            asyncio.create_task(_watch(watch, storage, guard)),
+            asyncio.create_task(_keep(config, storage)),
+        ]
         if config.glance.enabled:
             works.append(asyncio.create_task(_tend(config, opened)))
         yield
@@ -206,19 +207,20 @@ async def _begin(watch: agreement.Watch, storage: Storage, guard: Guard) -> None
             return
 
 
-async def _collect(config: Config, storage: Storage) -> None:
-    """Collect now and then: of all workers and replicas the one that comes first."""
+async def _keep(config: Config, storage: Storage) -> None:
+    """Look after the stores, with connections of its own."""
     collection = SqlCollection(config.ledger_url)
+    gc = config.gc
+    keeper = Keeper(
+        storage=storage,
+        collection=collection,
+        rules=rules(config),
+        every=gc.every_minutes * 60,
+        verify=gc.verify_days * DAY,
+        rate=gc.verify_rate * 1024 * 1024,
+    )
     try:
-        while True:
-            await asyncio.sleep(config.gc.every_minutes * 60)
-            try:
-                _, report = await collect.run(storage, collection, rules(config), time.time())
-                _log.info("collected: %s", report)
-            except collect.Busy:
-                continue
-            except RegistryError as error:
-                _log.warning("not collected now: %s", error)
+        await keeper.run()
     finally:
         await collection.close()
 

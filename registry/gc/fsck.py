@@ -1,4 +1,4 @@
-"""Reads blobs again and hashes them anew, at a bounded rate: bytes that changed are absent."""
+"""Reads blobs again and hashes them anew, at a bounded rate; what is bad is absent or mended."""
 
 import asyncio
 import time
@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 from registry.oci.digest import new_hasher
 from registry.oci.errors import StorageUnavailable
-from registry.storage.collection import Collection
+from registry.storage.collection import Collection, Facts
 from registry.storage.records import BlobRecord
 from registry.storage.storage import Storage
 
 PAGE = 100
+JOB = "fsck"
+AGAIN = 3600.0
+"""Seconds after which an object that was not there must still not be there to count as lost."""
 
 
 @dataclass(slots=True)
@@ -21,6 +24,8 @@ class Verdict:
     blobs: int = 0
     bytes: int = 0
     bad: list[BlobRecord] = field(default_factory=list)
+    missing: list[BlobRecord] = field(default_factory=list)
+    """Those whose objects are not there; missed once more, AGAIN seconds later, they are bad."""
     unread: list[BlobRecord] = field(default_factory=list)
     """Those that the store could not read now; nothing is concluded from that."""
 
@@ -36,11 +41,14 @@ async def check(
     """Hash every blob that was not since *before* (seconds, UTC), the oldest first.
 
     *rate* is bytes a second at most. May be broken off: the next run goes on where this one ended.
+    Raises StorageUnavailable while store and ledger disagree.
     """
     verdict = Verdict()
     began = time.monotonic()
     passed: set[str] = set()
     while True:
+        if storage.disagreement is not None:
+            raise StorageUnavailable(storage.disagreement)
         page = [each for each in await collection.unverified(before, limit=PAGE)
                 if each.object not in passed]  # fmt: skip
         if not page:
@@ -49,7 +57,7 @@ async def check(
             passed.add(blob.object)
             good = await _is_good(storage, blob)
             if good is None:
-                verdict.unread.append(blob)
+                await _miss(storage, collection, blob, verdict)
             else:
                 await collection.verified(blob, good=good)
                 if not good:
@@ -60,8 +68,66 @@ async def check(
             ahead = verdict.bytes / rate - (time.monotonic() - began)
             if ahead > 0:
                 await asyncio.sleep(ahead)
-        if len(verdict.unread) >= PAGE:
+        if len(verdict.unread) + len(verdict.missing) >= PAGE:
             return verdict  # the store is away: whoever comes next goes on
+
+
+@dataclass(slots=True)
+class Repair:
+    """What became of the blobs that were bad."""
+
+    sound: list[BlobRecord] = field(default_factory=list)
+    """Those whose bytes are right after all."""
+    adopted: list[BlobRecord] = field(default_factory=list)
+    """Those of which a good object lay in the store, that no row knew; they have it now."""
+    broken: list[Facts] = field(default_factory=list)
+    """The others, which only a push can heal, and what names them."""
+
+
+async def repair(storage: Storage, collection: Collection) -> Repair:
+    """Look at each bad blob again, and for another object of it in the store.
+
+    Nobody may sweep orphans meanwhile. Raises StorageUnavailable while store and ledger disagree.
+    """
+    if storage.disagreement is not None:
+        raise StorageUnavailable(storage.disagreement)
+    done = Repair()
+    for facts in await collection.bad_blobs():
+        assert facts.blob is not None
+        if await _is_good(storage, facts.blob):
+            await collection.verified(facts.blob, good=True)
+            done.sound.append(facts.blob)
+        elif (fresh := await _adopted(storage, collection, facts.blob)) is not None:
+            done.adopted.append(fresh)
+        else:
+            done.broken.append(facts)
+    await storage.flusher.flush_all()
+    return done
+
+
+async def _adopted(storage: Storage, collection: Collection, bad: BlobRecord) -> BlobRecord | None:
+    lying = {each.name: each async for each in storage.blobs.objects(bad.digest)}
+    for name in await collection.unknown_objects(sorted(lying)):
+        fresh = BlobRecord(bad.digest, name, lying[name].size)
+        if await _is_good(storage, fresh) and await collection.adopt(bad, fresh):
+            return fresh
+    return None
+
+
+async def _miss(
+    storage: Storage, collection: Collection, blob: BlobRecord, verdict: Verdict
+) -> None:
+    """What could not be read is missing only if the store can be asked and does not list it."""
+    try:
+        lying = [each.name async for each in storage.blobs.objects(blob.digest)]
+    except StorageUnavailable:
+        lying = [blob.object]
+    if blob.object in lying:
+        verdict.unread.append(blob)
+    elif await collection.missed(blob, again=AGAIN):
+        verdict.bad.append(blob)
+    else:
+        verdict.missing.append(blob)
 
 
 async def _is_good(storage: Storage, blob: BlobRecord) -> bool | None:

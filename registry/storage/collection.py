@@ -204,8 +204,26 @@ class Collection(Protocol):
         """*blob*'s object was hashed just now. One that is not good is absent from then on."""
         ...
 
+    async def missed(self, blob: BlobRecord, *, again: float) -> bool:
+        """*blob*'s object is not there just now; whether it counts as bad from now on.
+
+        So it does if it was missed before already, *again* seconds ago or longer.
+        """
+        ...
+
+    async def adopt(self, bad: BlobRecord, fresh: BlobRecord) -> bool:
+        """Let a bad blob have the object *fresh*, whose bytes were hashed just now.
+
+        False where the blob is not bad any more, or has another object by now.
+        """
+        ...
+
     async def bad_blobs(self) -> list[Facts]:
         """Of each bad blob what names it: the tags that break."""
+        ...
+
+    async def count_bad(self) -> int:
+        """How many bad blobs there are."""
         ...
 
     async def oldest_verified(self) -> float | None:

@@ -59,8 +59,8 @@ class _Repository:
         found = {sequence for sequence, _ in self.manifests.values()} | set(self.tags.values())
         return found or {self.last}
 
-    def rest(self, sequence: int, change: Change) -> Change:
-        """What is left of a line that is alive."""
+    def rest(self, sequence: int, change: Change, objects: Mapping[str, BlobRecord]) -> Change:
+        """What is left of a line that is alive; *objects* are those that blobs have in the end."""
         if change.manifest is None or str(change.manifest.digest) not in self.manifests:
             return Change("share", change.repository, change.at)
         named = (str(digest) for digest, kind in change.references if kind == "blob")
@@ -70,7 +70,7 @@ class _Repository:
             at=change.at,
             manifest=change.manifest,
             references=change.references,
-            blobs=tuple(self.links[digest] for digest in named if digest in self.links),
+            blobs=tuple(objects[digest] for digest in named if digest in self.links),
             tags=tuple(tag for tag in change.tags if self.tags.get(tag) == sequence),
         )
 
@@ -105,11 +105,19 @@ class Fold:
 
     def __init__(self) -> None:
         self._projects: dict[str, _Project] = {}
+        self._objects: dict[str, BlobRecord] = {}
+        """What each blob's bytes lie in: of all lines, whosever they are, the latest one's word."""
+        self._told: dict[str, float] = {}
 
     def look(self, line: JournalLine) -> None:
         """Know *line*, which follows those of its project seen before; raises ValueError."""
         project = self._projects.setdefault(line.position.project, _Project())
-        project.look(line.position.sequence, from_line(line.content))
+        change = from_line(line.content)
+        project.look(line.position.sequence, change)
+        for each in change.blobs:
+            digest = str(each.digest)
+            if self._told.get(digest, 0.0) <= change.at:
+                self._objects[digest], self._told[digest] = each, change.at
 
     def bounds(self) -> Mapping[str, Folded]:
         """Once all lines were looked at: the sequences that each project's folded lines have."""
@@ -135,7 +143,7 @@ class Fold:
             rest = change
             if change.op != "limits":
                 repository = self._projects[name].repositories[change.repository]
-                rest = repository.rest(sequence, change)
+                rest = repository.rest(sequence, change, self._objects)
             rest = replace(rest, records=tuple(next(records[name])))
             reached[name] += 1
             yield JournalLine(Position(name, reached[name]), to_line(rest))

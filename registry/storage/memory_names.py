@@ -18,6 +18,8 @@ class Names:
 
     repositories: set[RepositoryName] = field(default_factory=set)
     blobs: dict[Digest, BlobRecord] = field(default_factory=dict)
+    told: dict[Digest, float] = field(default_factory=dict, compare=False)
+    """When a line said last what object a blob has."""
     links: dict[Here, float] = field(default_factory=dict)
     """When each was last promised."""
     manifests: dict[Here, ManifestRecord] = field(default_factory=dict)
@@ -31,9 +33,7 @@ class Names:
         name = change.repository
         if change.op != "limits":
             self.repositories.add(name)
-        for blob in change.blobs:
-            self.blobs[blob.digest] = blob
-            self.links.setdefault((name, blob.digest), change.at)
+        self._link(change)
         if change.manifest is not None:
             here = name, change.manifest.digest
             self.manifests[here] = change.manifest
@@ -57,6 +57,13 @@ class Names:
             self.records[state.record.id] = state
         for gone in change.gone:
             self.records.pop(gone, None)
+
+    def _link(self, change: Change) -> None:
+        for blob in change.blobs:
+            # Projects' lines come one project after the other: the later one knows the object.
+            if self.told.get(blob.digest, 0.0) <= change.at:
+                self.blobs[blob.digest], self.told[blob.digest] = blob, change.at
+            self.links.setdefault((change.repository, blob.digest), change.at)
 
     def forget(self, project: str) -> None:
         """Take out all manifests, tags and records of *project*."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -9,11 +10,11 @@ from hypothesis import strategies as st
 
 from registry.oci.errors import RegistryError
 from registry.oci.names import RepositoryName, Tag
-from registry.storage.changes import from_line
+from registry.storage.changes import Change, from_line, to_line
 from registry.storage.folding import Fold
 from registry.storage.memory_ledger import MemoryLedger
 from registry.storage.memory_names import Names
-from registry.storage.records import JournalLine, Member
+from registry.storage.records import JournalLine, Member, Position
 from support.ledgers import (
     HATS,
     MORE_SHOES,
@@ -159,3 +160,24 @@ def test_projects_are_folded_each_by_itself() -> None:
     steps = [("put", name, "a", "v1", ("base",)) for name in (SHOES, other, SHOES, SHOES)]
     folded = fold(live(steps))
     assert {line.position.project for line in folded} == {SHOES.project, "hats"}
+
+
+def test_a_fold_knows_the_last_object_of_a_blob_in_every_repository() -> None:
+    """It may have been healed by a push to another one."""
+
+    async def work() -> list[JournalLine]:
+        ledger = MemoryLedger()
+        for name in (SHOES, HATS):
+            await ledger.finish_upload(name, None, blob("sole"))
+            await ledger.put_manifest(put(name, "b", "v1", blobs=(blob("sole"),)))
+        lines = await ledger.pending_lines()
+        change = from_line(lines[0].content)
+        fresh = replace(blob("sole"), object="another")
+        healed = Change("link", change.repository, change.at + 99, blobs=(fresh,))
+        head = (await ledger.heads())[change.repository.project]
+        position = Position(change.repository.project, head + 1)
+        return [*lines, JournalLine(position, to_line(healed))]
+
+    folded = fold(sorted(asyncio.run(work()), key=lambda line: line.position))
+    told = [each for line in folded for each in from_line(line.content).blobs]
+    assert [each.object for each in told] == ["another", "another"]

@@ -111,7 +111,7 @@ _TAGGED = PreparedList(
 _DELETE_TAGS = PreparedList(
     lambda names: delete(tag).where(tag.c.repository_id == _HERE, tag.c.name.in_(names))
 )
-_RESTORE_BLOB = Prepared(_restore_blob, columns_of(blob, ["verified_at", "bad"]))
+_RESTORE_BLOB = Prepared(_restore_blob, columns_of(blob, ["verified_at", "bad", "missed_at"]))
 _KEEP_OBJECT = Prepared(lambda _: delete(removal).where(removal.c.object == bindparam("object")))
 _ADD_LINK = upsert(link)
 _DELETE_LINK = Prepared(

@@ -15,7 +15,7 @@ from registry.storage.collection import (
     UnneededLink,
     Untagged,
 )
-from registry.storage.ledger import condemning
+from registry.storage.ledger import condemning, mending
 from registry.storage.ledger.condemning import UNHELD, UNLINKED, is_unneeded
 from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.facts import facts, read_blob
@@ -224,9 +224,16 @@ class SqlCollection:
         def work(connection: Connection) -> None:
             mine = (blob.c.digest == str(held.digest), blob.c.object == held.object)
             now = self._now(connection)
-            connection.execute(update(blob).where(*mine).values(verified_at=now, bad=not good))
+            found = {"verified_at": now, "bad": not good, "missed_at": None}
+            connection.execute(update(blob).where(*mine).values(**found))
 
         await self._database.write(work)
+
+    async def missed(self, held: BlobRecord, *, again: float) -> bool:
+        return await self._database.write(lambda c: mending.miss(c, self._now(c), held, again))
+
+    async def adopt(self, bad: BlobRecord, fresh: BlobRecord) -> bool:
+        return await self._database.write(lambda c: mending.adopt(c, self._now(c), bad, fresh))
 
     async def bad_blobs(self) -> list[Facts]:
         def work(connection: Connection) -> list[Facts]:
@@ -235,9 +242,14 @@ class SqlCollection:
 
         return await self._read(work)
 
+    async def count_bad(self) -> int:
+        row = await self._one(select(func.count()).select_from(blob).where(blob.c.bad))
+        return int(row[0])
+
     async def oldest_verified(self) -> float | None:
-        row = await self._one(select(func.min(blob.c.verified_at)).where(~blob.c.bad))
-        return None if row[0] is None else float(row[0])
+        query = select(blob.c.verified_at).where(~blob.c.bad).order_by(blob.c.verified_at).limit(1)
+        rows = await self._all(query)
+        return float(rows[0].verified_at) if rows else None
 
     async def _read(self, work: Callable[[Connection], Answer]) -> Answer:
         return await self._database.read_aside(work)

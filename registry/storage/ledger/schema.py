@@ -114,9 +114,12 @@ blob = Table(
     Column("created_at", Double, nullable=False),
     Column("verified_at", Double, nullable=False, server_default="0"),
     Column("bad", Boolean, nullable=False, server_default=false()),
+    Column("missed_at", Double),
     Index(None, "verified_at", "digest"),
 )
-"""*verified_at*: when its bytes were last hashed anew. *bad*: they were not those; absent then."""
+"""*verified_at*: when its bytes were last hashed anew. *bad*: they were not those; absent then.
+*missed_at*: since when its object is not there, as far as anybody looked."""
+Index("ix_blob_bad", blob.c.digest, sqlite_where=blob.c.bad, postgresql_where=blob.c.bad)
 
 link = Table(
     "link",

@@ -12,6 +12,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    null,
     select,
     update,
 )
@@ -130,7 +131,7 @@ _FINISH = Prepared(
         .values(finished=_DIGEST, finished_at=_NOW, segments="[]", lease_until=_UNTIL, reserved=0)
     )
 )
-_ADD_BLOB = upsert(blob)
+_ADD_BLOB = upsert(blob, without=["missed_at"])
 _FIND_BLOB = Prepared(
     lambda _: (
         select(blob.c.object, blob.c.size, blob.c.bad)
@@ -148,6 +149,7 @@ _HEAL_BLOB = Prepared(
             created_at=bindparam("created_at"),
             verified_at=bindparam("verified_at"),
             bad=False,
+            missed_at=null(),
         )
     )
 )
@@ -331,15 +333,19 @@ def finish(
         )
         if ended.rowcount == 0:
             raise UploadBusy("another request has taken this upload over")
-    holding = _hold_blob(connection, now, stored)
+    holding, healed = _hold_blob(connection, now, stored)
     _grant(connection, now, granting, holding)
+    if healed:  # what manifests' lines say of the object is not so any more
+        lock_project(connection, name.project)
+        write_line(connection, Change(op="link", repository=name, at=now, blobs=(holding,)))
     return holding
 
 
-def _hold_blob(connection: Connection, now: float, stored: BlobRecord) -> BlobRecord:
+def _hold_blob(connection: Connection, now: float, stored: BlobRecord) -> tuple[BlobRecord, bool]:
     """The blob's row, which stays until this transaction ends: a collector may be at it.
 
-    One whose bytes were found to be bad takes the new object, which were hashed just now.
+    One whose bytes were found to be bad takes the new object, whose bytes were hashed just now:
+    it is healed.
     """
     digest = str(stored.digest)
     fresh = {"object": stored.object, "size": stored.size, "created_at": now, "verified_at": now}
@@ -350,8 +356,8 @@ def _hold_blob(connection: Connection, now: float, stored: BlobRecord) -> BlobRe
     if row.bad:
         _ADD_REMOVAL(connection, object=row.object, since=now)
         _HEAL_BLOB(connection, held=digest, **fresh)
-        return stored
-    return BlobRecord(stored.digest, row.object, row.size)
+        return stored, True
+    return BlobRecord(stored.digest, row.object, row.size), False
 
 
 def mount(
