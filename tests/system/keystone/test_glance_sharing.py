@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from registry.opening import Neighbours
+from registry.storage.records import Member
 from registry.viewing.cloud import FRESH
+from registry.viewing.ledger import LedgerViewer
 from support.asking import APP
 from support.directory import Directory
 from support.imagecalls import ARM
@@ -114,3 +117,20 @@ async def test_a_shared_blob_is_mounted(street: Street) -> None:
             url = f"/v2/{street.west.name}/mine/blobs/uploads/"
             answer = await street.registry.client.post(url, params=query, headers=headers)
             assert answer.status_code == status
+
+
+async def test_where_records_are_the_registrys_own_it_is_the_same_rule(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = street.registry.app.state.guard
+    own = Neighbours(LedgerViewer(street.ledger), street.ledger.sightings)
+    monkeypatch.setattr(guard, "neighbours", own)
+    one = await street.record("1")
+    west = Member(street.west.id, "pending")
+    await street.ledger.share_record(one, visibility="shared", member=west)
+    before = await street.ways()
+    for way, headers in before.items():
+        assert await street.opened(headers) == {"manifests/1", *parts(APP)}, way
+    await street.ledger.share_record(one, remove_member=street.west.id)
+    for way, headers in before.items():  # at once
+        assert await street.opened(headers) == set(), way
