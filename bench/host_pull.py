@@ -36,6 +36,7 @@ from support.server import running_server  # noqa: E402
 
 REPOSITORY = "library/bench"
 DISK = 6 << 30
+ACCOUNTS = Path("/sys/fs/cgroup/cpuacct")
 STEPS = ("openssh-server iproute2", "python3 nginx-light", "gcc perl vim")
 """What is installed, a layer each, over a minimal Debian."""
 INSTALL = (
@@ -145,14 +146,28 @@ def _run(command: list[str | Path]) -> None:
 PULLERS = {"berth": berth, "podman": podman, "docker": docker, "containerd": containerd}
 
 
-def measure(name: str, reference: str, place: Path) -> float:
-    """Seconds from the order to pull until all is on the disk."""
-    with fresh_disk(place) as disk, PULLERS[name](disk) as pull:
+@contextlib.contextmanager
+def counted() -> Iterator[Callable[[], float]]:
+    """While this lasts, this process and those it starts are counted; yields their CPU seconds."""
+    group = ACCOUNTS / f"berth-bench-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+        yield lambda: int((group / "cpuacct.usage").read_text()) / 1e9
+    finally:
+        for process in (group / "cgroup.procs").read_text().split():
+            (ACCOUNTS / "cgroup.procs").write_text(process)
+        group.rmdir()
+
+
+def measure(name: str, reference: str, place: Path) -> tuple[float, float]:
+    """Seconds from the order to pull until all is on the disk: of the clock, of processors."""
+    with fresh_disk(place) as disk, counted() as cpu, PULLERS[name](disk) as pull:
         os.sync()
-        began = time.monotonic()
+        began, used = time.monotonic(), cpu()
         pull(reference)
         os.sync()
-        return time.monotonic() - began
+        return time.monotonic() - began, cpu() - used
 
 
 def main() -> None:
@@ -166,22 +181,25 @@ def main() -> None:
     layers = layout.read(layout.digest)["layers"]
     size = sum(each["size"] for each in layers)
     _say(f"image: {len(layers)} layers, {size / 1e6:.0f} MB compressed")
-    seconds: dict[str, list[float]] = {each: [] for each in names}
+    clock: dict[str, list[float]] = {each: [] for each in names}
+    cpu: dict[str, list[float]] = {each: [] for each in names}
     with running_server() as server, temporary_directory("pull") as place:
         reference = f"{server.address}/{REPOSITORY}:1"
         (place / "skopeo").mkdir()
         Skopeo(place / "skopeo").push(layout, reference)
         for round_ in range(given.rounds):
             for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
-                seconds[name].append(measure(name, reference, place))
-                _say(f"{name}: {seconds[name][-1]:.2f} s")
+                passed, used = measure(name, reference, place)
+                clock[name].append(passed)
+                cpu[name].append(used)
+                _say(f"{name}: {passed:.2f} s, {used:.2f} s of processors")
         shutil.rmtree(place / "m", ignore_errors=True)
     for name in names:
-        _say(f"median {name}: {median(seconds[name]):.2f} s")
+        _say(f"median {name}: {median(clock[name]):.2f} s, {median(cpu[name]):.2f} s of processors")
     for name in names:
         if name != "berth" and "berth" in names:
-            ratio = median(seconds[name]) / median(seconds["berth"])
-            _say(f"ratio host-pull-vs-{name} {ratio:.2f}")
+            _say(f"ratio host-pull-vs-{name} {median(clock[name]) / median(clock['berth']):.2f}")
+            _say(f"ratio cpu/host-pull-vs-{name} {median(cpu[name]) / median(cpu['berth']):.2f}")
 
 
 if __name__ == "__main__":

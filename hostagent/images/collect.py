@@ -125,9 +125,10 @@ class Collector:
 
     def _take(self, diff_id: Digest, *, pinned: bool = False) -> bool:
         """Condemn a layer and take it away, unless it is pinned or a root stands on it."""
-        if not self._cache.condemn(diff_id, pinned=pinned):
+        place = str(self._shelf.directory(diff_id))
+        if place in lowers_in_use() or not self._cache.condemn(diff_id, pinned=pinned):
             return False
-        if str(self._shelf.directory(diff_id)) in lowers_in_use():
+        if place in lowers_in_use():  # a root was mounted in between
             self._cache.spare(diff_id)
             return False
         return self._shelf.remove(diff_id, self._cache)

@@ -63,11 +63,13 @@ class Content:
 
         What came of the blob is kept for the next try, unless it is not what it should be.
         """
+        watch.begin()
         with _Partial.open(self._shelf.partial, layer) as partial:
             _twice(lambda: self._unpack(source, layer, watch, told, partial), partial, told)
 
     def prove(self, source: Repository, layer: Layer, watch: Watch, told: LayerProgress) -> None:
         """Learn by its bytes that a blob is the layer that is already here."""
+        watch.begin()
         with _Partial.open(self._shelf.partial, layer) as partial:
             _twice(lambda: self._hash(source, layer, watch, told, partial), partial, told)
             partial.discard()
@@ -109,7 +111,9 @@ class Content:
                 registry=source.registry,
                 digest=layer.blob.digest,
             )
-            self._shelf.place(staged if unpacked.entries else None, layer.diff_id, record)
+            place = staged if unpacked.entries else None
+            if not self._shelf.place(place, layer.diff_id, self._cache, record):
+                self._cache.add_origin(source.registry, layer.blob.digest, layer.diff_id)
 
     def _read(
         self,

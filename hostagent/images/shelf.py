@@ -74,15 +74,23 @@ class Shelf:
         finally:
             self.throw_away(path)
 
-    def place(self, staged: Path | None, diff_id: Digest, record: Callable[[], None]) -> None:
-        """Give an unpacked directory its name, then *record* its row; None: the row alone."""
+    def place(
+        self, staged: Path | None, diff_id: Digest, cache: Cache, record: Callable[[], None]
+    ) -> bool:
+        """Give an unpacked directory its name, then *record* its row; None: the row alone.
+
+        A layer that is there stays, for roots may stand on it; then the answer is False.
+        """
         with self._lock, on_disk():
+            if cache.find(diff_id) is not None:
+                return False
             target = self.directory(diff_id)
             self.throw_away(target)
             if staged is not None:
                 staged.rename(target)
                 _flush(self._layers)
             record()
+        return True
 
     def remove(self, diff_id: Digest, cache: Cache) -> bool:
         """Take a condemned layer from its place; answer whether it still was condemned."""

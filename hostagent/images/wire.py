@@ -31,7 +31,8 @@ class Watch:
         self._window = patience.window.total_seconds()
         self._least = patience.least_rate * self._window
         self._connect = patience.connect.total_seconds()
-        self._end = time.monotonic() + patience.deadline.total_seconds()
+        self._deadline = patience.deadline.total_seconds()
+        self.begin()
         self._waited = 0.0
         self._came = 0
         self._cancelled = threading.Event()
@@ -39,6 +40,10 @@ class Watch:
         self._lock = threading.Lock()
         self.received = 0
         """Bytes in all, headers included."""
+
+    def begin(self) -> None:
+        """Count the deadline from now: what waited for its turn has used nothing of it."""
+        self._end = time.monotonic() + self._deadline
 
     def cancel(self) -> None:
         """Make whoever waits for bytes raise PullCancelled, now and later."""

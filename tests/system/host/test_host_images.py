@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hostagent.images.content import LayerProgress
 from hostagent.images.errors import (
     CacheUnusable,
     ImageInvalid,
@@ -15,7 +16,10 @@ from hostagent.images.errors import (
     ReferenceInvalid,
     RegistryUnavailable,
 )
-from hostagent.images.reference import Credential
+from hostagent.images.reference import Credential, ImageReference
+from hostagent.images.registry_client import Repository
+from hostagent.images.settings import Patience, RegistrySettings
+from hostagent.images.wire import Watch
 from registry.oci.digest import Digest
 from support.environment import free_port
 from support.hostimages import Blob, Handmade, content_of, ensure, files, left_over, opened
@@ -166,3 +170,20 @@ async def test_one_agent_at_a_time_uses_a_cache(tmp_path: Path) -> None:
         with pytest.raises(CacheUnusable, match="another agent"):
             async with opened(tmp_path / "cache"):
                 pass
+
+
+async def test_a_layer_that_came_twice_stays_where_it_is(server: Server, tmp_path: Path) -> None:
+    """A job whose last waiter left may still end well beside the next: roots may stand on it."""
+    reference = Handmade.of([BASE]).push(server, new_repository())
+    async with opened(tmp_path / "cache") as images:
+        brought = await ensure(images, reference)
+        before = brought.chain[0].stat().st_ino
+        where = ImageReference.parse(reference)
+        source = Repository(images._wire, RegistrySettings(), Patience(), where, None)
+        found = await images._puller.find(source, where)
+        layer = found.layers[0]
+        again = images._puller._content.fetch
+        await asyncio.to_thread(again, source, layer, Watch(Patience()), LayerProgress(layer))
+        assert brought.chain[0].stat().st_ino == before
+        assert left_over(tmp_path / "cache") == []
+        assert await images.check() == []
