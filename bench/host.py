@@ -25,8 +25,6 @@ from support.environment import wait_until  # noqa: E402
 from support.hostplaces import host_place  # noqa: E402
 
 SLEEP = {"command": {"cmd": "/bin/sleep", "args": ["100000"]}, "stop": {"grace_s": 0}}
-FULL = 500
-"""Sets of two containers."""
 
 
 def percentile(values: list[float], share: int) -> float:
@@ -52,14 +50,14 @@ def starts(agent: Agent, count: int) -> dict[str, float]:
     }
 
 
-def full(agent: Agent) -> dict[str, float]:
-    """Start 1,000 containers, and delete them; memory and time."""
+def full(agent: Agent, count: int) -> dict[str, float]:
+    """Start *count* sets of two containers, and delete them; memory and time."""
     before = _available()
-    sets = [placed(shop(SLEEP, SLEEP)) for _ in range(FULL)]
+    sets = [placed(shop(SLEEP, SLEEP)) for _ in range(count)]
     began = time.monotonic()
     for desired in sets:
         agent.take(desired)
-    wait_until(lambda: _all_started(agent) == 2 * FULL, "all of them", 3600, poll=0.5)
+    wait_until(lambda: _all_started(agent) == 2 * count, "all of them", 3600, poll=0.5)
     up = time.monotonic() - began
     used = before - _available()
     began = time.monotonic()
@@ -67,9 +65,9 @@ def full(agent: Agent) -> dict[str, float]:
         agent.delete_soon(desired)
     wait_until(lambda: not agent.host.store.rows(SetRow), "their end", 3600, poll=0.5)
     return {
-        "containers": 2 * FULL,
+        "containers": 2 * count,
         "up_s": up,
-        "mib_each": used / 2048 / FULL,
+        "mib_each": used / 2048 / count,
         "deleted_s": time.monotonic() - began,
     }
 
@@ -96,13 +94,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--starts", type=int, default=50)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--sets", type=int, default=500, help="of two containers, with --full")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     found: dict[str, Any] = {}
     with host_place() as place, running_agent(place) as agent:
         found["starts"] = starts(agent, asked.starts)
         if asked.full:
-            found["full"] = full(agent)
+            found["full"] = full(agent, asked.sets)
         left = place.leftovers()
         assert not left, left
     for name, figures in found.items():
