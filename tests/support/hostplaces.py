@@ -95,8 +95,9 @@ class HostPlace:
             for sub in (
                 "state/sets", "state/exits", "state/volumes", "run/sets", "run/runtime",
                 "run/sockets", "run/secrets", "disks",
+                "state/disks",
             )
-            for path in (self.directory / sub).glob("*")
+            for path in (self.directory / sub).glob("[!.]*")
         ]  # fmt: skip
         groups = [
             each for each in self.groups() if each.count("/sets/") or each.count("/monitors/")
