@@ -39,8 +39,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _group(item: pytest.Item) -> str:
     if "openstack" in getattr(item, "fixturenames", ()):
         return "cloud"
-    folder = item.path.relative_to(TESTS).parts[0]
-    return folder if folder in {"system", "host"} else str(item.path)
+    folders = item.path.relative_to(TESTS).parent
+    return str(folders if folders.parts[0] in {"system", "host"} else item.path)
 
 
 @pytest.hookimpl(wrapper=True)
