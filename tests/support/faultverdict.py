@@ -38,7 +38,7 @@ NO_GRACE = Rules(grace=0, uploads=0, trash=0, untagged=0)
 
 async def hold(here: World, actors: list[Actor], outcome: Any) -> None:
     """Raise Wrong where something is not as it must be."""
-    await hold_whole(actors, 0)
+    await hold_told(actors)
     for actor in actors:
         name = actor.repository.name
         await _at_last(f"{name} cannot be pushed to", partial(actor.push, "last", pushed("a")))
@@ -57,7 +57,8 @@ async def hold(here: World, actors: list[Actor], outcome: Any) -> None:
         await _at_last("objects cannot be deleted", collected)
         await storage.blobs.settle()  # type: ignore[attr-defined]
         await _at_last("nothing can be rebuilt", partial(hold_journal, here, storage))
-    await hold_whole(actors, 1)
+    await hold_told(actors)
+    await hold_whole(actors)
     outcome.orphans = await left_over(here)
 
 
@@ -78,18 +79,23 @@ async def _flush(storage: Storage) -> bool:
     return True
 
 
-async def hold_whole(actors: list[Actor], replica: int) -> None:
-    """Every tag is one of what it may be, the same at both replicas, and whole."""
+async def hold_told(actors: list[Actor]) -> None:
+    """Every tag is one of what it may be, the same at both replicas."""
+    for actor in actors:
+        for name in actor.repository.tags:
+            for replica in range(2):
+                told = partial(actor.says_what, name, replica=replica)
+                await _at_last(f"nobody says what {actor.repository.name}:{name} is", told)
+        await actor.list_tags()
+
+
+async def hold_whole(actors: list[Actor]) -> None:
+    """Every tag comes whole, from one of the replicas."""
     for actor in actors:
         for name, belief in actor.repository.tags.items():
-            shown = f"{actor.repository.name}:{name}"
-            for number in (replica, 1 - replica):
-                told = partial(actor.says_what, name, replica=number)
-                await _at_last(f"nobody says what {shown} is", told)
             if belief.settled is not None:
-                pulled = partial(actor.pull, name, replica=replica)
-                await _at_last(f"{shown} does not come whole", pulled)
-        await actor.list_tags()
+                what = f"{actor.repository.name}:{name} does not come whole"
+                await _at_last(what, partial(actor.pull, name))
 
 
 async def hold_journal(here: World, storage: Storage) -> bool:
@@ -150,8 +156,9 @@ async def left_over(here: World) -> int:
         held = {name for place in found for name in found[place] if place.startswith("blobs-")}
         if missing := needed - held:
             raise Wrong(f"the ledger names objects that are not there: {sorted(missing)}")
-        used = await _uploads_used(Objects(account), here, needed)
-    uploads = [name for name in found.get("uploads", []) if name.split("/")[0] not in used]
+        uploads = found.get("uploads", [])
+        used = await _uploads_used(Objects(account), here, needed) if uploads else set()
+    uploads = [name for name in uploads if name.split("/")[0] not in used]
     return len(held - needed) + len(uploads)
 
 
