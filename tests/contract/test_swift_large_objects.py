@@ -187,3 +187,21 @@ async def test_a_whole_large_object_is_read_segment_by_segment_again_and_again(
             assert await read(reader, each) == content
         with pytest.raises(StorageUnavailable):
             await read(other, BlobRecord(each.digest, each.object, each.size - 1))
+
+
+async def test_the_mark_of_an_upload_goes_once_nothing_else_is_left_of_it(
+    store: SwiftBlobStore, other: SwiftBlobStore, account: SwiftAccount, prefix: str
+) -> None:
+    upload, segments = await push(store, LARGER)
+    blob = await store.commit(upload, segments, Digest.of(LARGER))
+    await store.discard(upload)
+    await store.settle()
+    assert [each async for each in other.uploads()] == []
+    await other.discard(upload)
+    assert await read(other, blob) == LARGER
+    await store.delete(blob.object)
+    await store.settle()
+    await Objects(account).put(Names(prefix).used(upload), b"its deletion was lost")
+    assert [each async for each, _ in other.uploads()] == [upload]
+    await other.discard(upload)
+    assert not any((await lies_in(account, prefix)).values())

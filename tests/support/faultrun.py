@@ -93,7 +93,7 @@ class Outcome:
     requests: Counter[str] = field(default_factory=Counter)
     collected: int = 0
     orphans: int = 0
-    """Objects that nothing names in the end."""
+    """What nothing names in the end, and the slow sweep finds."""
 
 
 @dataclass(frozen=True)

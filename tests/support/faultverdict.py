@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, delete, select
 from sqlalchemy.engine import Engine
 
 from registry import agreement
-from registry.gc import collect
+from registry.gc import collect, orphans
 from registry.gc.policy import Rules
 from registry.oci.errors import RegistryError
 from registry.storage.ledger import SqlLedger
@@ -22,6 +22,7 @@ from registry.storage.ledger.schema import (
     reference,
     repository,
     tag,
+    upload,
 )
 from registry.storage.storage import Storage
 from registry.storage.swift.large import UPLOAD
@@ -56,10 +57,22 @@ async def hold(here: World, actors: list[Actor], outcome: Any) -> None:
 
         await _at_last("objects cannot be deleted", collected)
         await storage.blobs.settle()  # type: ignore[attr-defined]
+
+        _pass_an_hour(here)
+
+        async def swept() -> bool:
+            later = time.time() + 2
+            strays = await orphans.sweep(storage, collection, NO_GRACE, later, force=True)
+            outcome.orphans += strays.removed + strays.uploads
+            return not (strays.waiting or strays.objects or strays.uploads)
+
+        await _at_last("orphans cannot be deleted", swept)
+        await storage.blobs.settle()  # type: ignore[attr-defined]
         await _at_last("nothing can be rebuilt", partial(hold_journal, here, storage))
     await hold_told(actors)
     await hold_whole(actors)
-    outcome.orphans = await left_over(here)
+    if left := await left_over(here):
+        raise Wrong(f"nothing needs {sorted(left)}, and no sweep finds it")
 
 
 async def _at_last(what: str, work: Callable[[], Awaitable[bool]]) -> None:
@@ -72,6 +85,14 @@ async def _at_last(what: str, work: Callable[[], Awaitable[bool]]) -> None:
             what = f"{what.partition(':')[0]}: {error}"
         await asyncio.sleep(0.3)
     raise Wrong(f"{what}, though all is well again")
+
+
+def _pass_an_hour(here: World) -> None:
+    """The ledger forgets uploads that are over; what they left is left alone until then."""
+    engine = create_engine(here.config.ledger_url)
+    with engine.begin() as connection:
+        connection.execute(delete(upload).where(upload.c.finished.is_not(None)))
+    engine.dispose()
 
 
 async def _flush(storage: Storage) -> bool:
@@ -145,8 +166,8 @@ def _read(engine: Engine) -> dict[str, set[Any]]:
     return kept
 
 
-async def left_over(here: World) -> int:
-    """How many objects in Swift nothing needs; raises Wrong where one is missing."""
+async def left_over(here: World) -> set[str]:
+    """The objects in Swift that nothing needs; raises Wrong where one is missing."""
     engine = create_engine(here.config.ledger_url)
     with engine.connect() as connection:
         needed = {row.object for row in connection.execute(select(blob.c.object))}
@@ -158,8 +179,7 @@ async def left_over(here: World) -> int:
             raise Wrong(f"the ledger names objects that are not there: {sorted(missing)}")
         uploads = found.get("uploads", [])
         used = await _uploads_used(Objects(account), here, needed) if uploads else set()
-    uploads = [name for name in uploads if name.split("/")[0] not in used]
-    return len(held - needed) + len(uploads)
+    return held - needed | {name for name in uploads if name.split("/")[0] not in used}
 
 
 async def _uploads_used(objects: Objects, here: World, needed: set[str]) -> set[str]:

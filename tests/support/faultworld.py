@@ -38,7 +38,7 @@ from support.weather import GLANCE, KEYSTONE, SWIFT, Weather
 from support.weatherproxy import WeatherProxy
 
 KIB = 1024
-PATIENCE = 1.0
+PATIENCE = 2.5
 """Seconds for which the registry waits for a service that says nothing."""
 LEASE = 0.5
 """Seconds until an upload can be taken over."""

@@ -40,7 +40,7 @@ def new_prefix() -> str:
 @asynccontextmanager
 async def account_of(cloud: OpenStack, endpoint: str | None = None) -> AsyncIterator[SwiftAccount]:
     """The service user's account; *endpoint* is where it is reached if not where it is."""
-    account = SwiftAccount(service_session(cloud), endpoint=endpoint)
+    account = SwiftAccount(service_session(cloud), endpoint=endpoint, seconds=60.0)
     try:
         yield account
     finally:

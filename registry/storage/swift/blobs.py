@@ -156,10 +156,13 @@ class SwiftBlobStore:
         self._recent.drop(upload)
         commit = self._commits.pop(upload, None)
         if commit is None or time.monotonic() > commit.until:
-            if await self._objects.get(self._names.used(upload)) is None:
+            used = self._names.used(upload)
+            if await self._objects.get(used) is None:
                 await self._drop_all(upload)
+            elif await self._lies_there(upload) == [used]:  # a mark of what is gone
+                await self._objects.delete(used)
         elif commit.is_retracted:
-            self._objects.forget(*commit.places)
+            self._objects.forget(*commit.places, self._names.used(upload))
             self._objects.leftovers.add(self._drop_all(upload))
         else:
             self._objects.forget(*commit.made.spare)
@@ -168,10 +171,13 @@ class SwiftBlobStore:
 
     async def _drop_all(self, upload: str) -> None:
         """Drop all of an upload that no object needs; what a listing misses is for a sweep."""
+        await self._objects.delete_all(await self._lies_there(upload))
+
+    async def _lies_there(self, upload: str) -> list[Place]:
+        """What a listing tells of an upload."""
         container = self._names.uploads
         entries = self._objects.listing(container, prefix=self._names.upload(upload))
-        places = [Place(container, str(entry["name"])) async for entry in entries]
-        await self._objects.delete_all(places)
+        return [Place(container, str(entry["name"])) async for entry in entries]
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -212,16 +218,17 @@ class SwiftBlobStore:
                     yield StoredObject(name, int(entry["bytes"]), _moment(entry))
 
     async def uploads(self) -> AsyncIterator[tuple[str, float]]:
-        upload, last, used = "", 0.0, False
+        upload, last, others, used = "", 0.0, 0, False
         async for entry in self._objects.listing(self._names.uploads):  # by name
             owner, _, rest = str(entry.get("name")).partition("/")
             if owner != upload:
-                if is_upload_name(upload) and not used:
+                if is_upload_name(upload) and not (used and others):
                     yield upload, last
-                upload, last, used = owner, 0.0, False
+                upload, last, others, used = owner, 0.0, 0, False
             last = max(last, _moment(entry))
-            used |= rest == "used"  # the segments are a large object's
-        if is_upload_name(upload) and not used:
+            used |= rest == "used"  # the others are a large object's segments
+            others += rest != "used"
+        if is_upload_name(upload) and not (used and others):
             yield upload, last
 
     async def sweep_aside(self, older_than: float) -> int:
