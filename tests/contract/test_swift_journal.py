@@ -225,6 +225,15 @@ async def test_what_is_no_change_is_not_folded(journal: SwiftJournal) -> None:
     assert await everything(journal) == [line(HATS, 1)]
 
 
+async def test_a_fold_goes_by_all_that_either_listing_tells(
+    spoilt: SwiftJournal, journal: SwiftJournal, proxy: FaultProxy
+) -> None:
+    await fill(journal, MemoryLedger(), 6)
+    proxy.spoil("^GET .*-journal.*delimiter", status=200, body=b"[]")
+    assert await spoilt.fold()
+    assert dict(await spoilt.heads()) == dict(await journal.heads())
+
+
 async def test_of_a_fold_that_changed_on_its_way_nothing_is_left(
     spoilt: SwiftJournal, journal: SwiftJournal, proxy: FaultProxy
 ) -> None:

@@ -195,6 +195,7 @@ class SwiftJournal:
         """What was folded the last time, and can be deleted after this one."""
         async for entry in self._objects.listing(self._names.journal):
             project, _, number = str(entry["name"]).partition("/")
+            self._know(Position(project, int(number)))  # the next listing may not tell of it
             if int(number) > ends.get(project, 0):
                 fresh[project] = fresh.get(project, 0) + int(entry["bytes"])
             else:
