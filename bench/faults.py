@@ -82,7 +82,8 @@ class Totals:
         self.schedules += 1
         tally = asdict(outcome.tally)
         self.deeds.update(tally.pop("operations"))
-        tally |= {"collected": outcome.collected, "orphans": outcome.orphans}
+        tally |= {"collected": outcome.collected, "orphans": outcome.orphans,
+                  "stranded": outcome.stranded}  # fmt: skip
         self.counts.update(tally)
         self.faults.update(outcome.faults)
         self.requests.update(outcome.requests)
@@ -97,7 +98,7 @@ class Totals:
             "faults": self.faults.total(),
             "kinds": len(self.faults),
             **{name: self.counts[name] for name in ("acknowledged", "blobs", "bytes_checked",
-                                                     "collected", "orphans")},
+                                                     "collected", "orphans", "stranded")},
             "findings": len(self.complaints),
         }  # fmt: skip
         return "faults: " + " ".join(f"{name}={value}" for name, value in parts.items())

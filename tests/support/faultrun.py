@@ -94,6 +94,8 @@ class Outcome:
     collected: int = 0
     orphans: int = 0
     """What nothing names in the end, and the slow sweep finds."""
+    stranded: int = 0
+    """What it leaves, for want of knowing better."""
 
 
 @dataclass(frozen=True)

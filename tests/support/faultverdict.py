@@ -71,8 +71,13 @@ async def hold(here: World, actors: list[Actor], outcome: Any) -> None:
         await _at_last("nothing can be rebuilt", partial(hold_journal, here, storage))
     await hold_told(actors)
     await hold_whole(actors)
-    if left := await left_over(here):
-        raise Wrong(f"nothing needs {sorted(left)}, and no sweep finds it")
+    left = await left_over(here)
+    # Segments of a large object that was never told that it owns them: see Swift's README.
+    marked = {name.split("/")[0] for name in left if name.endswith("/used")}
+    stranded = {name for name in left if name.split("/")[0] in marked}
+    outcome.stranded = len(stranded)
+    if left - stranded:
+        raise Wrong(f"nothing needs {sorted(left - stranded)}, and no sweep finds it")
 
 
 async def _at_last(what: str, work: Callable[[], Awaitable[bool]]) -> None:
