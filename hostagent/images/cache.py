@@ -130,13 +130,6 @@ class Cache:
                 (set_id, generation),
             )
 
-    def retain(self, kept: Collection[tuple[str, int]]) -> None:
-        """Let go of all pins but those of *kept*: pairs of set and generation."""
-        with self._transaction() as base:
-            pairs = base.execute("SELECT DISTINCT set_id, generation FROM pin").fetchall()
-            gone = [pair for pair in pairs if pair not in set(kept)]
-            base.executemany("DELETE FROM pin WHERE set_id = ? AND generation = ?", gone)
-
     def find(self, diff_id: Digest) -> CachedLayer | None:
         """The layer, if it is here and not condemned."""
         with self._transaction():

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from hostagent.images.cache import Cache, CachedLayer
@@ -141,10 +141,6 @@ class Images:
     async def unpin(self, set_id: str, generation: int | None = None) -> None:
         """Let go of the images of a set's generations up to this one; None: of all."""
         await asyncio.to_thread(self._cache.unpin, set_id, generation)
-
-    async def retain(self, kept: Collection[tuple[str, int]]) -> None:
-        """Let go of all pins but those of *kept*: pairs of set and generation."""
-        await asyncio.to_thread(self._cache.retain, kept)
 
     def progress(self) -> list[LayerProgress]:
         """Layers that are being brought or wait for their turn."""

@@ -22,7 +22,7 @@ from hostagent.images.settings import ImageSettings
 from hostagent.images.shelf import Shelf
 
 _READS = {"find", "origin", "config", "layers", "holders", "condemned", "pinned", "directory"}
-_UNUSED = {"close", "partial", "spare", "retain", "add_origin"}
+_UNUSED = {"close", "partial", "spare", "add_origin"}
 """What changes nothing, or does not happen in the story."""
 
 
