@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -119,8 +119,3 @@ def some_kinds(chance: random.Random) -> list[Kind]:
     """A few kinds: each by itself is met more often than among all others."""
     number = chance.choice([2, 4, 6, len(KINDS)])
     return chance.sample(KINDS, number)
-
-
-def all_names(services: Iterable[str]) -> list[str]:
-    """Every ``<service> <kind>`` that there is."""
-    return [f"{each} {kind.name}" for each in services for kind in KINDS if each in kind.services]
