@@ -27,8 +27,11 @@ class Meter:
         if size:
             await self._keep(self._session.offset + size, ahead=False)
 
-    async def metered(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    def metered(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """*body* as it comes, as long as there is room; raises QuotaExceeded."""
+        return self._metered(body) if self._is_bounded else body
+
+    async def _metered(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         size = self._session.offset
         async for chunk in body:
             size += len(chunk)

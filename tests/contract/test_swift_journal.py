@@ -25,6 +25,7 @@ from registry.storage.records import JournalLine, StoreIdentity
 from registry.storage.swift import SwiftAccount, SwiftJournal
 from registry.storage.swift.names import Names, Place
 from registry.storage.swift.objects import Objects
+from support.faultpoints import methods
 from support.faultproxy import FaultProxy
 from support.ledgers import MORE_SHOES, put, tagged
 from support.swift import lies_in
@@ -49,7 +50,7 @@ class Alternating(SwiftJournal):
         self._journals = list(journals)
 
     def __getattribute__(self, name: str) -> object:
-        if name in {"append", "read", "heads", "identity", "found", "fold", "folded"}:
+        if name in methods(Journal):
             journals = object.__getattribute__(self, "_journals")
             journals.append(journals.pop(0))
             return getattr(journals[0], name)

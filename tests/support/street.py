@@ -92,6 +92,13 @@ class Street:
         shared = self.owner.share(await self.record(tag), (project or self.west).id)
         assert shared.is_success, shared.text
 
+    def hide(self) -> None:
+        """Leave nothing that other tests' people would see in their lists."""
+        with contextlib.closing(Looker(self.openstack, "admin")) as admin:
+            for shown in admin.list(owner=self.east.id):
+                if shown["visibility"] in {"public", "community"}:
+                    assert admin.set(shown["id"], visibility="private").is_success
+
     async def take_back(self, tag: str) -> None:
         """alice ends it."""
         assert self.owner.unshare(await self.record(tag), self.west.id).status_code == 204
@@ -134,6 +141,9 @@ async def street_of(
         await push_manifest(client, street.name, "both", index(APP, ARM), OCI_INDEX)
         del client.headers["Authorization"]
         await street.send()
-        yield street
+        try:
+            yield street
+        finally:
+            street.hide()
     owner.close()
     await ledger.close()

@@ -85,13 +85,17 @@ def test_a_trusted_proxy_says_who_asks_and_by_which_scheme() -> None:
     with running_server(Settings(auth=True, http={"trusted_proxies": ["127.0.0.1"]})) as server:
         answer = httpx.get(f"{server.url}/v2/", headers=FORWARDED)
         assert realm(answer) == "https://r.example.org/auth/token"
-        assert '"client":"192.0.2.7"' in server.process.tail()
+        # A line of the log is written once the answer is sent.
+        wait_until(lambda: '"client":"192.0.2.7"' in server.process.tail(), "the log's line")
 
 
 def test_anybody_elses_forwarding_headers_are_nothing() -> None:
     with running_server(Settings(auth=True)) as server:
+        before = server.process.tail().count('"path":"/v2/"')
         answer = httpx.get(f"{server.url}/v2/", headers=FORWARDED)
         assert realm(answer) == "http://r.example.org/auth/token"
+        logged = '"path":"/v2/"'
+        wait_until(lambda: server.process.tail().count(logged) > before, "the log's line")
         assert "192.0.2.7" not in server.process.tail()
 
 
