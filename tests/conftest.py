@@ -2,14 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from support.openstack import OpenStack, running_cloud
 from support.postgres import running_postgres
 
-TESTS = Path(__file__).parent
 skipped: list[str] = []
 
 
@@ -23,24 +21,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     if report.skipped:
         skipped.append(report.nodeid)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, say which of them one process does.
-
-    What asks for the cloud goes together, for it is started once for a process; so does what
-    drives real clients and what drives a host; else the tests of a file.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-def _group(item: pytest.Item) -> str:
-    if "openstack" in getattr(item, "fixturenames", ()):
-        return "cloud"
-    folders = item.path.relative_to(TESTS).parent
-    return str(folders if folders.parts[0] in {"system", "host"} else item.path)
 
 
 @pytest.hookimpl(wrapper=True)
