@@ -5,6 +5,7 @@ known before anything is started in it, so nothing that was started can be lost.
 """
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -15,6 +16,8 @@ from typing import Final
 
 from hostagent.errors import StepFailed
 
+_STUCK: Final = 20
+"""Looks after which a group that is half frozen is let go of for a moment."""
 _POLL: Final = 0.005
 _CHARGED: Final = ("memory", "cpu", "pids")
 """Hierarchies of v1 in which monitors are together, apart from the agent."""
@@ -91,10 +94,17 @@ class Cgroups:
         self._write_state(set_id, "FROZEN", "1")
         path = self._main / self._root / "sets" / set_id
         end = time.monotonic() + _PATIENCE
-        while not _is_still(path, v2=self._is_v2):
+        for tries in itertools.count(1):
+            if _is_still(path, v2=self._is_v2):
+                return
             if time.monotonic() > end:
                 raise StepFailed(f"set {set_id} does not freeze: a process waits inside the kernel")
             time.sleep(_POLL)
+            if tries % _STUCK == 0 and not self._is_v2:
+                # A process that waits for another one, which stands still already, keeps a group
+                # of cgroup v1 half frozen for ever: let them pass each other, and try again.
+                self.thaw(set_id)
+                self._write_state(set_id, "FROZEN", "1")
 
     def thaw(self, set_id: str) -> None:
         """Let the processes of a set go on; nothing where they do."""

@@ -53,6 +53,7 @@ class Conmon:
                         " ".join(map(str, groups)),
                         *self._words(launch),
                     ],
+                    cwd=launch.bundle,  # where it leaves a file when memory ran out
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
