@@ -92,13 +92,6 @@ class Street:
         shared = self.owner.share(await self.record(tag), (project or self.west).id)
         assert shared.is_success, shared.text
 
-    def hide(self) -> None:
-        """Leave nothing that other tests' people would see in their lists."""
-        with contextlib.closing(Looker(self.openstack, "admin")) as admin:
-            for shown in admin.list(owner=self.east.id):
-                if shown["visibility"] in {"public", "community"}:
-                    assert admin.set(shown["id"], visibility="private").is_success
-
     async def take_back(self, tag: str) -> None:
         """alice ends it."""
         assert self.owner.unshare(await self.record(tag), self.west.id).status_code == 204
@@ -111,6 +104,14 @@ class Street:
             projector = Projector(storage, ledger.outbox, ledger.sightings, images)
             lag = await projector.drain()
         assert (lag.count, lag.parked) == (0, 0)
+
+
+def hide_all(openstack: OpenStack) -> None:
+    """Leave nothing public of what earlier tests left: it would stand in everybody's lists."""
+    with contextlib.closing(Looker(openstack, "admin")) as admin:
+        for visibility in ("public", "community"):
+            for shown in admin.list(visibility=visibility):
+                assert admin.set(shown["id"], visibility="private").is_success
 
 
 def parts(*images: Image) -> set[str]:
@@ -127,6 +128,7 @@ async def street_of(
     openstack: OpenStack, directory: Directory, place: Path, *, glance: str | None = None
 ) -> AsyncIterator[Street]:
     """Yield one with a ledger in *place*; *glance* is where it is reached if not where it is."""
+    hide_all(openstack)
     ledger = SqlLedger(f"sqlite:///{place}/ledger.db", projecting=True)
     await ledger.migrate()
     east, west = directory.project(), directory.project()
@@ -141,9 +143,6 @@ async def street_of(
         await push_manifest(client, street.name, "both", index(APP, ARM), OCI_INDEX)
         del client.headers["Authorization"]
         await street.send()
-        try:
-            yield street
-        finally:
-            street.hide()
+        yield street
     owner.close()
     await ledger.close()
