@@ -8,11 +8,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from hostagent import image_routes, logs
+from hostagent import image_routes
 from hostagent.describe import describe
 from hostagent.errors import Conflict, HostError, NotHere, Refused
 from hostagent.local import Local
 from hostagent.records import Attempt, AttemptState, ContainerRow, OperationRow, SetRow
+from inside import output
 from runspec.bundle import program
 from setspec.desired import Args, Level, RebuildDisk, Restart, SyncStatus
 from setspec.faults import DocumentInvalid
@@ -172,7 +173,7 @@ def tell_logs(request: Request) -> Response:
     tail = request.query_params.get("tail", "")
     if tail and not tail.isdecimal():
         raise Refused(f"tail is a number of lines; {tail!r} is none")
-    lines = logs.read(path, int(tail) if tail else None)
+    lines = output.read(path, int(tail) if tail else None)
     text = "".join(f"{line}\n" for line in lines)
     if "follow" not in request.query_params:
         return PlainTextResponse(text)
@@ -182,7 +183,7 @@ def tell_logs(request: Request) -> Response:
 
     def body() -> Iterator[str]:
         yield text
-        yield from (f"{line}\n" for line in logs.follow(path, goes_on))
+        yield from (f"{line}\n" for line in output.follow(path, goes_on))
 
     return StreamingResponse(body(), media_type="text/plain")
 

@@ -5,13 +5,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from hostagent import inroot
 from hostagent.allowed import refuse_privileges
 from hostagent.errors import StepFailed
 from hostagent.host import Host
 from hostagent.ports import Json
 from hostagent.recipes import recipe_of
 from hostagent.records import Attempt, SetRow
+from inside import root as inroot
 from runspec.bundle import CAPABILITIES, ETC, Bind, Surroundings, config, user_of
 from runspec.limits import CannotRun
 from runspec.users import find
@@ -25,7 +25,7 @@ def write_bundle(host: Host, bundle: Path, row: SetRow, attempt: Attempt) -> Wor
     """
     try:
         return _write(host, bundle, row, attempt)
-    except CannotRun as error:
+    except (CannotRun, inroot.CannotReach) as error:
         raise StepFailed(str(error)) from None
 
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hostagent import inroot
 from hostagent.errors import StepFailed
 from hostagent.namespaces import Namespaces
 from hostagent.ports import Images, Json, Network, Runtime, Volumes
@@ -19,6 +18,7 @@ from hostagent.readings import Readings
 from hostagent.records import Attempt, SetRow
 from hostagent.store import Store
 from hostagent.watch import Watch
+from inside import root as inroot
 from setspec.desired import DesiredSet
 from setspec.normal import File
 from setspec.shape import dump, load
@@ -135,10 +135,13 @@ class Host:
 
     @staticmethod
     def deploy(root: Path, files: Iterable[File], secrets: Mapping[str, str]) -> None:
-        """Put files into a root filesystem."""
+        """Put files into a root filesystem. Raises StepFailed."""
         for file in files:
-            data = file.data(secrets)
-            inroot.write(root, file.path, data, mode=int(file.mode, 8), uid=file.uid, gid=file.gid)
+            data, mode = file.data(secrets), int(file.mode, 8)
+            try:
+                inroot.write(root, file.path, data, mode=mode, uid=file.uid, gid=file.gid)
+            except inroot.CannotReach as error:
+                raise StepFailed(str(error)) from None
 
     def files(self, set_id: str, container: str) -> tuple[File, ...]:
         """The files that operations have deployed into a container."""

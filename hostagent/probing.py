@@ -1,9 +1,9 @@
 """One look whether a container is ready, as its document says."""
 
 from hostagent.host import Host
-from hostagent.readiness import answers_get, takes_connection
 from hostagent.recipes import workload_of
 from hostagent.records import Attempt, SetRow
+from inside.port import answers_get, takes_connection
 from runspec.bundle import program
 
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from hostagent import logs
 from hostagent.logs import rotate
+from inside import output
 from support.agents import placed, running_agent, shop
 from support.environment import wait_until
 from support.hostplaces import HostPlace
@@ -35,11 +35,11 @@ def test_a_flood_of_output_stays_within_its_limit_and_its_end_is_kept(place: Hos
         def is_told() -> bool:
             nonlocal most
             most = max(most, sizes())
-            return "the last line" in logs.read(path, 1)
+            return "the last line" in output.read(path, 1)
 
         wait_until(is_told, "the last line", 60)
         assert most <= 64 * KIB
-        assert logs.read(path, 1) == ["the last line"]
+        assert output.read(path, 1) == ["the last line"]
         agent.delete(desired)
 
 
@@ -52,10 +52,10 @@ def test_lines_are_told_without_what_the_monitor_adds(tmp_path: Path) -> None:
         "2026-01-01T00:00:00.4+00:00 stderr F \n"
         "torn\n"
     )
-    assert logs.read(path, None) == ["before", "a long line", ""]
-    assert logs.read(path, 2) == ["a long line", ""]
-    assert logs.read(path, 0) == []
-    assert logs.read(tmp_path / "nothing", 5) == []
+    assert output.read(path, None) == ["before", "a long line", ""]
+    assert output.read(path, 2) == ["a long line", ""]
+    assert output.read(path, 0) == []
+    assert output.read(tmp_path / "nothing", 5) == []
 
 
 def test_what_comes_later_is_told_as_it_comes(tmp_path: Path) -> None:
@@ -70,4 +70,4 @@ def test_what_comes_later_is_told_as_it_comes(tmp_path: Path) -> None:
                 file.write("2026-01-01T00:00:00.3+00:00 stdout F second\n2026 torn")
         return turn is not None
 
-    assert list(logs.follow(path, goes_on)) == ["second"]
+    assert list(output.follow(path, goes_on)) == ["second"]

@@ -14,29 +14,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from hostagent.errors import StepFailed
-from hostagent.process import libc
-
 LIMIT: Final = 1 << 20
 """Bytes of a file that is read or written."""
 _OPENAT2: Final = 437
 _NO_MAGICLINKS: Final = 0x02
 _IN_ROOT: Final = 0x10
 
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class CannotReach(Exception):
+    """A file in an image is not what can be read, or written: which, and why."""
+
 
 def read(root: Path, path: str) -> bytes:
-    """A regular file of at most LIMIT bytes; empty where there is none."""
+    """A regular file of at most LIMIT bytes; empty where there is none. Raises CannotReach."""
     with _root(root) as top:
         try:
             handle = _open(top, path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return b""
         except OSError as error:
-            raise StepFailed(f"{path} in the image cannot be read: {error.strerror}") from None
+            raise CannotReach(f"{path} in the image cannot be read: {error.strerror}") from None
         try:
             about = os.fstat(handle)
             if not stat.S_ISREG(about.st_mode) or about.st_size > LIMIT:
-                raise StepFailed(f"{path} in the image is no regular file of at most 1 MiB")
+                raise CannotReach(f"{path} in the image is no regular file of at most 1 MiB")
             return os.read(handle, LIMIT)
         finally:
             os.close(handle)
@@ -45,7 +48,7 @@ def read(root: Path, path: str) -> bytes:
 def write(root: Path, path: str, data: bytes, *, mode: int, uid: int, gid: int) -> None:
     """Write a file whole, or not at all; directories are made, a link there is replaced.
 
-    Raises StepFailed where the image has something else in the path's place.
+    Raises CannotReach where the image has something else in the path's place.
     """
     *parents, name = path.strip("/").split("/")
     with _root(root) as top:
@@ -56,7 +59,7 @@ def write(root: Path, path: str, data: bytes, *, mode: int, uid: int, gid: int) 
             finally:
                 os.close(directory)
         except OSError as error:
-            raise StepFailed(f"{path} cannot be written: {error.strerror}") from None
+            raise CannotReach(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _place(directory: int, name: str, data: bytes, mode: int, uid: int, gid: int) -> None:
@@ -106,8 +109,7 @@ def _root(root: Path) -> Iterator[int]:
 
 def _open(top: int, path: str, flags: int) -> int:
     how = struct.pack("QQQ", flags, 0, _IN_ROOT | _NO_MAGICLINKS)
-    library = libc()
-    handle: int = library.syscall(
+    handle: int = _libc.syscall(
         _OPENAT2, top, path.encode() or b".", ctypes.c_char_p(how), ctypes.c_size_t(len(how))
     )
     if handle < 0:

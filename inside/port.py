@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from hostagent.process import libc
-
 _NEWNET: Final = 0x40000000
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def takes_connection(namespace: Path | None, address: str, port: int, seconds: float) -> bool:
@@ -57,7 +57,7 @@ def _socket(namespace: Path | None, family: socket.AddressFamily) -> socket.sock
         try:
             handle = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                if libc().setns(handle, _NEWNET):
+                if _libc.setns(handle, _NEWNET):
                     number = ctypes.get_errno()
                     failed.append(OSError(number, os.strerror(number)))
                     return

@@ -1,0 +1,1 @@
+"""What is looked at and written inside containers from outside them: files, ports, output."""
