@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from hostagent import doctor
-from hostagent.config import load
+from hostagent.config import Config
 from hostagent.errors import HostError
 from hostagent.serving import serve
+from settings.reading import ConfigError, load
 
 app = typer.Typer(
     help="The host agent: sets of containers on this host.",
@@ -37,10 +38,10 @@ def agent(context: typer.Context, config: ConfigFile = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        settings = load(config)
+        settings = load(Config, config)
         typer.echo(f"the agent listens on unix:{settings.agent.address}", err=True)
         serve(settings)
-    except HostError as error:
+    except (ConfigError, HostError) as error:
         typer.echo(f"berth: {error}", err=True)
         raise typer.Exit(2) from error
 
@@ -49,8 +50,8 @@ def agent(context: typer.Context, config: ConfigFile = None) -> None:
 def examine(context: typer.Context, config: ConfigFile = None) -> None:
     """Say what this host lacks, and what was picked where there is a choice."""
     try:
-        findings = list(doctor.examine(load(config or context.obj)))
-    except HostError as error:
+        findings = list(doctor.examine(load(Config, config or context.obj)))
+    except (ConfigError, HostError) as error:
         typer.echo(f"berth: {error}", err=True)
         raise typer.Exit(2) from error
     for each in findings:

@@ -1,18 +1,12 @@
 """The agent's configuration: one TOML file, checked, into frozen dataclasses."""
 
-import dataclasses
 import ipaddress
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from hostagent.errors import ConfigError
 from setspec.privileges import Privilege
 from setspec.units import Units
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,67 +90,18 @@ class ImagesConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetConfig:
+    """[set]"""
+
+    units: Units = field(default_factory=Units)
+    """[set.units]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All of it."""
 
     agent: AgentConfig = field(default_factory=AgentConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
-    networks: dict[str, NetworkConfig] = field(default_factory=dict)
-    units: Units = field(default_factory=Units)
-    """[set.units]"""
-
-
-def load(path: Path | None) -> Config:
-    """Read *path*; without one, the defaults. Raises ConfigError."""
-    if path is None:
-        return Config()
-    try:
-        text = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    try:
-        _refuse_unknown(text)
-        return Config(
-            agent=_read(AgentConfig, text.get("agent", {}), "agent"),
-            images=_read(ImagesConfig, text.get("images", {}), "images"),
-            networks={
-                name: _read(NetworkConfig, each, f"networks.{name}")
-                for name, each in text.get("networks", {}).items()
-            },
-            units=_read(Units, text.get("set", {}).get("units", {}), "set.units"),
-        )
-    except (ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def _refuse_unknown(text: dict[str, Any]) -> None:
-    known = ("agent", "images", "networks", "set")
-    for name in text:
-        if name not in known:
-            raise ValueError(f"[{name}] is not known; known are {', '.join(known)}")
-
-
-def _read(kind: type[T], values: dict[str, Any], where: str) -> T:
-    assert dataclasses.is_dataclass(kind)
-    hints = get_type_hints(kind)
-    members = {}
-    for name, value in values.items():
-        if name not in hints:
-            raise ValueError(f"{where}.{name} is not known; known are {', '.join(sorted(hints))}")
-        members[name] = _typed(hints[name], value, f"{where}.{name}")
-    return kind(**members)
-
-
-def _typed(hint: Any, value: Any, where: str) -> Any:
-    if isinstance(hint, UnionType):
-        hint = next(each for each in get_args(hint) if each is not type(None))
-    if hint is Path and isinstance(value, str):
-        return Path(value)
-    if get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(value)
-    kind = get_origin(hint) or hint
-    if isinstance(kind, type) and isinstance(value, str) and issubclass(kind, str):
-        return kind(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{where} must be {getattr(kind, '__name__', kind)}")
-    return value
+    networks: Mapping[str, NetworkConfig] = field(default_factory=dict)
+    set: SetConfig = field(default_factory=SetConfig)

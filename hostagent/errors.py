@@ -27,10 +27,6 @@ class Refused(HostError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-class ConfigError(HostError):
-    """The configuration is wrong: which key, what of it, and what to write instead."""
-
-
 class StepFailed(HostError):
     """A step could not be done; it is tried again after a while."""
 

@@ -42,7 +42,7 @@ class Local:
 
     def read(self, raw: bytes) -> Accepted:
         """Check a set document. Raises DocumentInvalid, or Refused for what is not done here."""
-        accepted = read_set(raw, _reference, Defaults(units=self.config.units))
+        accepted = read_set(raw, _reference, Defaults(units=self.config.set.units))
         if accepted.spec.ssh is not None:
             raise Refused("/ssh: an agent by itself lets nobody log in by ssh")
         return accepted

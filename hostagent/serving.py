@@ -13,9 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hostagent.api import create_app
 from hostagent.config import Config
-from hostagent.errors import ConfigError
 from hostagent.local import Local
 from hostagent.wiring import running
+from settings.reading import ConfigError
 
 
 class _RootsOnly(HttpToolsProtocol):

@@ -11,7 +11,6 @@ from hostagent.adopt import Adopted, adopt
 from hostagent.bridge import Bridge, BridgeNetwork
 from hostagent.cgroups import Cgroups, program
 from hostagent.config import Config
-from hostagent.errors import ConfigError
 from hostagent.host import Host, Layout
 from hostagent.host_images import HostImages
 from hostagent.images.settings import ImageSettings, RegistrySettings
@@ -25,6 +24,7 @@ from hostagent.volumes import DirectoryVolumes
 from hostagent.watch import Watch
 from runspec.bundle import CAPABILITIES
 from runspec.seccomp import profile
+from settings.reading import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,11 @@ from registry import (
     metrics,
     wiring,
 )
-from registry.config import Config, ConfigError
+from registry.config import Config
 from registry.oci.errors import RegistryError
 from registry.workers import Workers
+from settings.reading import ConfigError
+from settings.writing import toml
 
 app = typer.Typer(
     help="Berth: an OCI registry made of Keystone, Glance and Swift, or of one directory.",
@@ -116,11 +118,13 @@ def _bind(settings: Config) -> socket.socket:
 def _greet(settings: Config) -> None:
     scheme = "https" if settings.http.tls_certificate else "http"
     where = settings.http.listen
+    # In a cloud the default project need not exist.
+    project = "PROJECT" if settings.auth.kind == "keystone" else settings.default_project
     lines = [
         f"Berth listens on {scheme}://{where}, data in {settings.storage.directory.absolute()}",
-        f"  push:   docker tag IMAGE {where}/{settings.default_project}/IMAGE",
-        f"          docker push {where}/{settings.default_project}/IMAGE",
-        f"  pull:   docker pull {where}/{settings.default_project}/IMAGE",
+        f"  push:   docker tag IMAGE {where}/{project}/IMAGE",
+        f"          docker push {where}/{project}/IMAGE",
+        f"  pull:   docker pull {where}/{project}/IMAGE",
         f"  chain:  climg --url {scheme}://{where} image-list --history",
     ]
     if settings.auth.kind != "none":
@@ -154,7 +158,7 @@ def rebuild(config: ConfigFile = None) -> None:
     except RegistryError as error:
         _errors.print(f"berth: {error}", markup=False)
         raise typer.Exit(1) from error
-    typer.echo(f"rebuilt: {count} lines of the journal")
+    typer.echo(f"rebuilt: {count} {'line' if count == 1 else 'lines'} of the journal")
 
 
 @app.command()
@@ -174,9 +178,9 @@ def compact(config: ConfigFile = None) -> None:
 
 @app.command("check-config")
 def check_config(config: ConfigFile = None) -> None:
-    """Read the configuration and say whether it would be served; print what it comes to."""
+    """Read the configuration and say whether it would be served; print all of it as TOML."""
     settings = wiring.loaded(config)
-    typer.echo(repr(settings))
+    typer.echo(toml(settings), nl=False)
 
 
 @app.command()

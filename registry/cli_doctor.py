@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from registry import wiring
-from registry.config import ConfigError
 from registry.doctor.examine import examine
 from registry.doctor.findings import Finding
+from settings.reading import ConfigError
 
 SIGNS = {True: "[green]ok[/]", False: "[red]bad[/]", None: "[yellow]?[/]"}
 

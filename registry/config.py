@@ -1,19 +1,17 @@
 """The configuration: one TOML file and BERTH_… variables, checked, into frozen dataclasses."""
 
-import dataclasses
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Self
 
+from settings.reading import load
 
-class ConfigError(Exception):
-    """The configuration is wrong: which key, what of it, and what to write instead."""
+CLIENT_VARIABLES = frozenset({"BERTH_URL", "BERTH_USER", "BERTH_PASSWORD", "BERTH_CACERT"})
+"""climg's: in one shell people set up both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,110 +314,4 @@ class Config:
 
         Raises ConfigError, which names the key.
         """
-        table: dict[str, Any] = {}
-        if path is not None:
-            try:
-                table = tomllib.loads(path.read_text(encoding="utf-8"))
-            except OSError as error:
-                raise ConfigError(f"{path}: {error.strerror}") from error
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise ConfigError(f"{path}: not TOML: {error}") from error
-        _overlay(table, environment)
-        return _build(cls, table, "")
-
-
-Section = TypeVar("Section")
-CLIENT_VARIABLES = frozenset({"BERTH_URL", "BERTH_USER", "BERTH_PASSWORD", "BERTH_CACERT"})
-"""climg's: in one shell people set up both."""
-
-
-def _overlay(table: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """Write BERTH_HTTP_LISTEN=… into table["http"]["listen"], as the text that it is."""
-    hints = get_type_hints(Config)
-    for name, text in environment.items():
-        if not name.startswith("BERTH_") or name in CLIENT_VARIABLES:
-            continue
-        words = name.removeprefix("BERTH_").lower()
-        if words in hints and not dataclasses.is_dataclass(hints[words]):
-            table[words] = text
-            continue
-        section, _, key = words.partition("_")
-        if section in hints and dataclasses.is_dataclass(hints[section]):
-            inner = table.setdefault(section, {})
-            if isinstance(inner, dict):
-                inner[key] = _Text(text)
-        else:
-            raise ConfigError(f"{name}: there is no such setting")
-
-
-class _Text(str):
-    """A value out of the environment: text that stands for whatever type the key has."""
-
-    __slots__ = ()
-
-
-def _build(kind: type[Section], table: object, path: str) -> Section:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path} must be a table")
-    hints = get_type_hints(kind)
-    unknown = sorted(set(table) - set(hints))
-    if unknown:
-        where = f"[{path}]" if path else "the top level"
-        raise ConfigError(f"{unknown[0]}: no such key in {where}; there are {', '.join(hints)}")
-    values = {}
-    for key, value in table.items():
-        name = f"{path}.{key}" if path else key
-        values[key] = _read(hints[key], value, name)
-    try:
-        return kind(**values)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
-def _read(kind: Any, value: object, name: str) -> Any:
-    """*value* as the type *kind*; raises ConfigError that names the key and the type wanted."""
-    if get_origin(kind) is UnionType:
-        kind = next(each for each in get_args(kind) if each is not type(None))
-    if dataclasses.is_dataclass(kind):
-        assert isinstance(kind, type)
-        return _build(kind, value, name)
-    if isinstance(value, _Text):
-        value = _from_text(kind, str(value), name)
-    if kind is Path and isinstance(value, str) and value:
-        return Path(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in {str, int, bool, float} and type(value) is kind:
-        return value
-    if get_origin(kind) is tuple and isinstance(value, list | tuple):
-        if all(isinstance(each, str) for each in value):
-            return tuple(value)
-    elif get_origin(kind) is Mapping and isinstance(value, dict):
-        inner = get_args(kind)[1]
-        return {key: _read(inner, each, f"{name}.{key}") for key, each in value.items()}
-    raise ConfigError(f"{name} must be {_WORDS.get(get_origin(kind) or kind, 'a table')}")
-
-
-_WORDS = {
-    str: "a string",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    Path: "a path",
-    tuple: "a list of strings",
-}
-
-
-def _from_text(kind: Any, text: str, name: str) -> object:
-    if kind is bool:
-        if text.lower() in {"true", "false", "1", "0"}:
-            return text.lower() in {"true", "1"}
-        raise ConfigError(f"{name} must be true or false")
-    if kind in {int, float}:
-        try:
-            return kind(text)
-        except ValueError:
-            raise ConfigError(f"{name} must be {_WORDS[kind]}") from None
-    if get_origin(kind) is tuple:
-        return [each.strip() for each in text.split(",") if each.strip()]
-    return text
+        return load(cls, path, environment, ignored=CLIENT_VARIABLES)

@@ -6,13 +6,14 @@ from registry.auth.htpasswd import HtpasswdIdentity
 from registry.auth.open import OpenIdentity
 from registry.auth.ports import Identity, ProjectNames
 from registry.auth.tokens import Tokens
-from registry.config import Config, ConfigError
+from registry.config import Config
 from registry.limits import Allowance, Allowances, FixedAllowances, Limits
 from registry.opening import Neighbours
 from registry.storage.storage import Storage
 from registry.v2api.guard import Guard
 from registry.viewing.cloud import CloudViewer
 from registry.viewing.ledger import LedgerViewer
+from settings.reading import ConfigError
 
 
 def make_guard(config: Config, storage: Storage) -> Guard:

@@ -19,7 +19,7 @@ from registry.api.quota import QuotaApi
 from registry.api.trash import TrashApi
 from registry.catalogue import imageapi
 from registry.catalogue.reconciler import Report
-from registry.config import Config, ConfigError
+from registry.config import Config
 from registry.gc.policy import DAY, HOUR, Rules
 from registry.keeping import Keeper
 from registry.logs import log_as_json
@@ -33,6 +33,7 @@ from registry.v2api import health, token
 from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard
 from registry.v2api.protocol import BoundedHttpProtocol
+from settings.reading import ConfigError
 
 FOLD_AT = 256 * 1024 * 1024
 """Bytes of the journal that are folded by themselves, hourly."""

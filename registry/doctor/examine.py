@@ -6,11 +6,12 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from registry import people, stores
-from registry.config import Config, ConfigError
+from registry.config import Config
 from registry.doctor.database import look_at_ledger
 from registry.doctor.findings import Finding
 from registry.doctor.machine import look_at_directory
 from registry.oci.errors import RegistryError
+from settings.reading import ConfigError
 
 
 async def examine(config: Config) -> list[Finding]:

@@ -190,12 +190,12 @@ def test_two_agents_on_one_place_are_refused(daemon: Daemon, process: Process) -
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[agent]\nworker = 1\n", "agent.worker is not known"),
+        ("[agent]\nworker = 1\n", "worker: no such key in [agent]"),
         ('[agent]\nruntime = "other"\n', 'agent.runtime must be "auto"'),
-        ("[agent]\nworkers = true\n", "agent.workers must be int"),
+        ("[agent]\nworkers = true\n", "agent.workers must be a whole number"),
         ('[networks.a]\nbridge = "b"\naddress = "x"\n', "address"),
-        ("[agents]\n", "[agents] is not known"),
-        ("[", "cannot be read"),
+        ("[agents]\n", "agents: no such key"),
+        ("[", "not TOML"),
     ],
 )
 def test_a_wrong_configuration_is_told_by_its_key(tmp_path: Path, text: str, said: str) -> None:

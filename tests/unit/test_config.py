@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from registry.config import Config, ConfigError
+from registry.config import Config
+from settings.reading import ConfigError
 
 
 def load(tmp_path: Path, text: str, **environment: str) -> Config:

@@ -1,0 +1,1 @@
+"""Configurations: one TOML file, and variables over it, into frozen dataclasses, and back."""
