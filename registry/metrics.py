@@ -21,6 +21,13 @@ DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
+
+
+def _latest(name: str, words: str) -> Gauge:
+    """What whichever process looked last says for all."""
+    return Gauge(name, words, multiprocess_mode="mostrecent")
+
+
 _requests = Counter("berth_requests_total", "Requests answered.", ["resource", "method", "status"])
 _request_seconds = Histogram(
     "berth_request_seconds", "Time from a request's head to its answer's end.",
@@ -33,31 +40,18 @@ _flushes = Histogram(
 )  # fmt: skip
 _lines = Counter("berth_journal_lines_total", "Lines brought into the journal.")
 _images = Counter("berth_images_total", "Image records handled, by what came of it.", ["outcome"])
-_waiting = Gauge(
-    "berth_images_waiting", "Image records that wait to be sent.", multiprocess_mode="mostrecent"
+_waiting = _latest("berth_images_waiting", "Image records that wait to be sent.")
+_waiting_seconds = _latest(
+    "berth_images_waiting_seconds", "For how long the oldest of them has been waiting."
 )
-_waiting_seconds = Gauge(
-    "berth_images_waiting_seconds", "For how long the oldest of them has been waiting.",
-    multiprocess_mode="mostrecent",
-)  # fmt: skip
-_parked = Gauge(
-    "berth_images_parked", "Image records that were refused too often: see the log.",
-    multiprocess_mode="mostrecent",
-)  # fmt: skip
-_brake = Gauge(
-    "berth_images_brake", "1 if too many tags' records were missing at the last look.",
-    multiprocess_mode="mostrecent",
-)  # fmt: skip
-
-
-_unverified = Gauge(
-    "berth_oldest_unverified_seconds", "Since when the blob whose turn is next was not hashed.",
-    multiprocess_mode="mostrecent",
-)  # fmt: skip
-_bad = Gauge(
-    "berth_bad_blobs", "Blobs whose bytes are others or lost: absent until they are pushed again.",
-    multiprocess_mode="mostrecent",
-)  # fmt: skip
+_parked = _latest("berth_images_parked", "Image records that were refused too often: see the log.")
+_brake = _latest("berth_images_brake", "1 if too many tags' records were missing at the last look.")
+_unverified = _latest(
+    "berth_oldest_unverified_seconds", "Since when the blob whose turn is next was not hashed."
+)
+_bad = _latest(
+    "berth_bad_blobs", "Blobs whose bytes are others or lost: absent until they are pushed again."
+)
 
 
 def count_request(resource: str, method: str, status: int, seconds: float, sent: int) -> None:

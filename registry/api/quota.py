@@ -1,25 +1,22 @@
 """What projects and repositories use and may use: told, and limited."""
 
-import asyncio
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from registry.api.endpoint import Call, Endpoint
 from registry.auth import policy
 from registry.auth.ports import Action
+from registry.bodies import read_json
 from registry.limits import Allowance, Limits
-from registry.oci.errors import Denied, NameUnknown, RequestTimeout, SizeInvalid, Unsupported
+from registry.oci.errors import Denied, NameUnknown, Unsupported
 from registry.oci.names import RepositoryName
 from registry.storage.quota import Quotas
 
 PULL = frozenset({Action.PULL})
-BODY_LIMIT = 64 * 1024
-"""Bytes of a request's body at most."""
 _ANY = "any"
 """Stands for whatever repository of a project, where rights in the project are asked for."""
 
@@ -131,19 +128,7 @@ def _effective(name: RepositoryName, own: Limits, allowance: Allowance) -> dict[
 
 async def _read(request: Request, known: Sequence[str]) -> Limits:
     """The limits in a body; raises Unsupported where they are none, and RequestTimeout."""
-    seconds: float = request.app.state.body_timeout
-    content = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                content += chunk
-                if len(content) > BODY_LIMIT:
-                    raise SizeInvalid(f"a body has at most {BODY_LIMIT} bytes")
-        document = json.loads(content)
-    except TimeoutError:
-        raise RequestTimeout(f"the body was not whole after {seconds:g} s") from None
-    except (ClientDisconnect, ValueError, RecursionError):
-        raise Unsupported("the body is not JSON") from None
+    document = await read_json(request)
     if not isinstance(document, dict) or not set(document) <= set(known):
         raise Unsupported(f"limits are one JSON object of {', '.join(known)}")
     try:

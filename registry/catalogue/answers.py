@@ -1,34 +1,27 @@
 """Answers of the Image API: records and members as JSON, errors in Glance's shape."""
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from registry.auth.ports import Principal
+from registry.bodies import read_json
 from registry.oci.errors import (
     ManifestUnknown,
     MethodUnsupported,
     RegistryError,
-    RequestTimeout,
     RouteUnknown,
-    SizeInvalid,
     StorageUnavailable,
-    Unsupported,
 )
 from registry.sharing import Caller
 from registry.storage.records import ImageRecord, Member
 from registry.storage.storage import Storage
-
-BODY_LIMIT = 64 * 1024
-"""Bytes of a request's body at most."""
 
 
 class Guard(Protocol):
@@ -49,19 +42,7 @@ class Call:
 
     async def json(self) -> Any:
         """The body, read; raises Unsupported where it is no JSON, and RequestTimeout."""
-        seconds: float = self.request.app.state.body_timeout
-        content = bytearray()
-        try:
-            async with asyncio.timeout(seconds):
-                async for chunk in self.request.stream():
-                    content += chunk
-                    if len(content) > BODY_LIMIT:
-                        raise SizeInvalid(f"a body has at most {BODY_LIMIT} bytes")
-            return json.loads(content)
-        except TimeoutError:
-            raise RequestTimeout(f"the body was not whole after {seconds:g} s") from None
-        except (ClientDisconnect, ValueError, RecursionError):
-            raise Unsupported("the body is not JSON") from None
+        return await read_json(self.request)
 
 
 Handler = Callable[[Call], Awaitable[Response]]

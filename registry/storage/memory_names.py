@@ -100,7 +100,7 @@ class Names:
             uses = tuple(sorted(ids[key] for key in draft.uses))
             present = self.find_by_key(project, draft.key)
             if present is None:
-                record = _new(draft, project, parent_id, now, next(new_ids))
+                record = ImageRecord.begin(draft, project, parent_id, now, next(new_ids))
                 state = RecordState(record, uses)
                 altered.append(state)
             else:
@@ -157,22 +157,3 @@ def _unnamed(records: Mapping[str, RecordState]) -> list[str]:
         for each, state in records.items()
         if state.record.kind in {"layer", "manifest"} and each not in named
     ]
-
-
-def _new(
-    draft: RecordDraft, project: str, parent_id: str | None, now: float, fresh: str
-) -> ImageRecord:
-    return ImageRecord(
-        id=fresh,
-        project=project,
-        key=draft.key,
-        kind=draft.kind,
-        name=draft.name,
-        parent_id=parent_id,
-        size=draft.size,
-        properties=dict(draft.properties),
-        visibility="private",
-        created_at=now,
-        updated_at=now,
-        version=1,
-    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from registry.oci.chain import RecordDraft
 from registry.oci.descriptor import Descriptor
@@ -116,6 +117,26 @@ class ImageRecord:
     updated_at: float
     version: int
     """Raised by every change."""
+
+    @classmethod
+    def begin(
+        cls, draft: RecordDraft, project: str, parent_id: str | None, now: float, fresh: str
+    ) -> Self:
+        """The record that *draft* becomes at first, under the id *fresh*: nobody else sees it."""
+        return cls(
+            id=fresh,
+            project=project,
+            key=draft.key,
+            kind=draft.kind,
+            name=draft.name,
+            parent_id=parent_id,
+            size=draft.size,
+            properties=dict(draft.properties),
+            visibility="private",
+            created_at=now,
+            updated_at=now,
+            version=1,
+        )
 
     @property
     def hidden(self) -> bool:

@@ -1,6 +1,5 @@
 """/auth: tokens by docker's token specification and its OAuth2 form, keys, revocation."""
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -8,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -16,9 +15,8 @@ from registry.auth import basic, challenge, claims
 from registry.auth.challenge import Scope
 from registry.auth.ports import ANONYMOUS, Principal, Reach
 from registry.auth.tokens import Tokens
+from registry.bodies import read_small
 from registry.oci.errors import (
-    RequestTimeout,
-    SizeInvalid,
     StorageUnavailable,
     TooManyRequests,
     Unauthorized,
@@ -27,8 +25,6 @@ from registry.oci.errors import (
 from registry.opening import MANIFESTS
 from registry.v2api.guard import Guard
 
-FORM_LIMIT = 64 * 1024
-"""Bytes of a form at most."""
 SCOPES = 100
 """Scopes at most in one token."""
 PROJECTS = 20
@@ -187,18 +183,9 @@ async def _form(request: Request) -> dict[str, str]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Unsupported("send a form: application/x-www-form-urlencoded")
-    seconds: float = request.app.state.body_timeout
-    content = bytearray()
     try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                content += chunk
-                if len(content) > FORM_LIMIT:
-                    raise SizeInvalid(f"a form has at most {FORM_LIMIT} bytes")
-        fields = parse_qs(content.decode(), max_num_fields=100)
-    except TimeoutError:
-        raise RequestTimeout(f"the form was not whole after {seconds:g} s") from None
-    except (ClientDisconnect, ValueError):
+        fields = parse_qs((await read_small(request, "form")).decode(), max_num_fields=100)
+    except ValueError:
         raise Unsupported("the form cannot be read") from None
     return {name: values[-1] for name, values in fields.items()}
 

@@ -132,7 +132,7 @@ def resolve(
         keeps = tuple(sorted(ids[key] for key in draft.uses))
         present = known.get(draft.key)
         if present is None:
-            made = _new(draft, name.project, parent_id, now, new_id())
+            made = ImageRecord.begin(draft, name.project, parent_id, now, new_id())
             changed.append(RecordState(made, keeps))
             if draft.key not in named:
                 released.append(made.id)
@@ -197,25 +197,6 @@ def read(row: Any) -> ImageRecord:
         created_at=row.created_at,
         updated_at=row.updated_at,
         version=row.version,
-    )
-
-
-def _new(
-    draft: RecordDraft, project: str, parent_id: str | None, now: float, fresh: str
-) -> ImageRecord:
-    return ImageRecord(
-        id=fresh,
-        project=project,
-        key=draft.key,
-        kind=draft.kind,
-        name=draft.name,
-        parent_id=parent_id,
-        size=draft.size,
-        properties=dict(draft.properties),
-        visibility="private",
-        created_at=now,
-        updated_at=now,
-        version=1,
     )
 
 
