@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hostagent.host import Host, moment
-from hostagent.process import Known
 from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow
+from hostbase.process import Known
 from setspec.desired import DesiredSet, Level
 from setspec.shape import load
 
@@ -90,12 +90,18 @@ def _ended(host: Host, attempt: Attempt) -> Attempt:
 
 
 def _rebuild(host: Host, path: Path) -> int:
-    """Make the rows of one set again out of its labels, as far as they are missing."""
-    text = _read(path)
+    """Make the rows of one set again out of its labels, as far as they are missing.
+
+    Directories are called as sets and attempts are, so labels of what is known are not read.
+    """
+    known = {each.id for each in host.store.rows(Attempt, set=path.parent.name)}
+    labels = sorted(path.parent.glob("containers/*/*/label.json"))
+    labels = [each for each in labels if each.parent.name not in known]
+    is_new = not host.store.rows(SetRow, set=path.parent.name)
+    text = _read(path) if is_new or labels else None
     if text is None:
         return 0
     desired = load(DesiredSet, text["set"])
-    is_new = not host.store.rows(SetRow, set=desired.set)
     with host.store.transaction():
         if is_new:
             host.store.put(
@@ -107,9 +113,9 @@ def _rebuild(host: Host, path: Path) -> int:
                 )
             )
         found: dict[str, list[Attempt]] = defaultdict(list)
-        for label in sorted(path.parent.glob("containers/*/*/label.json")):
+        for label in labels:
             attempt = _attempt(host, label)
-            if attempt is not None and not host.store.rows(Attempt, id=attempt.id):
+            if attempt is not None:
                 found[attempt.container].append(attempt)
         for name, attempts in found.items():
             _put_container(host, desired.set, name, attempts)

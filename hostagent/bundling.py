@@ -42,6 +42,7 @@ def _write(host: Host, bundle: Path, row: SetRow, attempt: Attempt) -> Workload:
     passwd, group = (
         inroot.read(root, path).decode("utf-8", "replace") for path in ("/etc/passwd", "/etc/group")
     )
+    seccomp = None if privileged else host.seccomp
     around = Surroundings(
         rootfs=root,
         cgroup=f"{host.cgroup}/sets/{attempt.set}/{attempt.id}",
@@ -51,12 +52,14 @@ def _write(host: Host, bundle: Path, row: SetRow, attempt: Attempt) -> Workload:
         hostname=desired.allocation.hostname,
         account=find(user, passwd, group),
         secrets=secrets,
-        seccomp=None if privileged else host.seccomp,
+        seccomp=seccomp,
+        nofile=host.nofile,
+        annotations=host.runtime.annotations(seccomp),
         capabilities=host.capabilities if privileged else CAPABILITIES,
     )
     handle = os.open(bundle / "config.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
-        json.dump(config(workload, image, around), file)
+        file.write(json.dumps(config(workload, image, around)))
     return workload
 
 

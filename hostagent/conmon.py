@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import subprocess
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Final
 from hostagent import points
 from hostagent.errors import RuntimeFailed
 from hostagent.ports import Launch, Made
-from hostagent.process import Known
+from hostbase.process import Known, readable
 
 SPAWNED: Final = "create:spawned"
 """The monitor runs, and what it says is unread. It dies of that, and the container does not."""
@@ -99,7 +98,7 @@ def _answer(reader: int) -> dict[str, object]:
     text = b""
     end = time.monotonic() + _PATIENCE
     while not text.endswith(b"\n"):
-        if not select.select([reader], [], [], max(end - time.monotonic(), 0))[0]:
+        if not readable(reader, max(end - time.monotonic(), 0)):
             return {"message": f"no answer within {_PATIENCE:.0f} s"}
         piece = os.read(reader, 65536)
         if not piece:

@@ -106,6 +106,8 @@ class Host:
     boot: str
     """Another one after each boot."""
     seccomp: Json | None = None
+    nofile: tuple[int, int] | None = None
+    """The limits of open files, soft and hard, that containers get."""
     allowed: frozenset[str] = frozenset()
     """Privileged things that are done here: privileged, host_network, host_path, vlan."""
     capabilities: tuple[str, ...] = ()
@@ -182,7 +184,7 @@ def write_private(path: Path, value: Json) -> None:
     fresh = path.with_name(f".{path.name}.new")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
-        json.dump(value, file)
+        file.write(json.dumps(value))
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)

@@ -4,28 +4,21 @@ They are pinned as files, with no process in them, so no container's death ends 
 """
 
 import contextlib
-import ctypes
 import os
-import subprocess
+import socket
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from hostagent.errors import StepFailed
-from hostagent.process import libc
+from hostbase.namespaces import checked, pin, set_up
+from hostbase.process import libc
 
 KINDS: Final = {"network": "net", "ipc": "ipc", "uts": "uts"}
-"""The runtime-spec's names of the kinds, and unshare's."""
-_MAGIC: Final = 0x6E736673
-"""statfs(2): NSFS_MAGIC."""
+"""The runtime-spec's names of the kinds, and the kernel's."""
 _DETACH: Final = 2
-_PREPARE: Final = (
-    'printf %s "$1" > /proc/sys/kernel/hostname; '
-    # A set that starts announces its addresses, so that nobody asks where it was before.
-    "echo 1 > /proc/sys/net/ipv4/conf/all/arp_notify; "
-    "echo 1 > /proc/sys/net/ipv4/conf/default/arp_notify; "
-    "ip link set lo up"
-)
-_PREPARE_HOST: Final = 'printf %s "$1" > /proc/sys/kernel/hostname'
+_ANNOUNCED: Final = ("all", "default")
+"""A set that starts announces its addresses, so that nobody asks where it was before."""
 
 
 class Namespaces:
@@ -45,13 +38,19 @@ class Namespaces:
 
     def all(self, set_id: str, *, host_network: bool) -> dict[str, Path]:
         """What a container of the set joins, by the runtime-spec's names."""
-        kinds = [kind for kind in KINDS if kind != "network" or not host_network]
-        return {kind: self.path(set_id, kind) for kind in kinds}
+        return {kind: self.path(set_id, kind) for kind in self._kinds(host_network=host_network)}
+
+    @staticmethod
+    def _kinds(*, host_network: bool) -> list[str]:
+        return [kind for kind in KINDS if kind != "network" or not host_network]
 
     def is_pinned(self, set_id: str, *, host_network: bool) -> bool:
         """Whether all that the set's containers share is there."""
-        shared = self.all(set_id, host_network=host_network).values()
-        return all(map(_is_namespace, shared)) and self.shm(set_id).is_mount()
+        home = f"{self._root}/{set_id}"
+        kinds = [KINDS[kind] for kind in self._kinds(host_network=host_network)]
+        own = _device(home)
+        shared = all(_device(f"{home}/{kind}") == _nsfs() for kind in kinds)
+        return shared and _device(f"{home}/shm") not in {None, own}
 
     def pin(self, set_id: str, hostname: str, shm_bytes: int, *, host_network: bool) -> None:
         """Make what is shared. Only while no container of the set is there."""
@@ -61,24 +60,22 @@ class Namespaces:
         paths = self.all(set_id, host_network=host_network)
         for path in paths.values():
             path.touch(mode=0o600)
-        flags = [f"--{KINDS[kind]}={path}" for kind, path in paths.items()]
-        script = _PREPARE_HOST if host_network else _PREPARE
-        done = subprocess.run(
-            ["unshare", *flags, "/bin/sh", "-ec", script, "sh", hostname],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
-        if done.returncode:
-            raise StepFailed(f"no namespaces can be made: {done.stderr.strip()[-500:]}")
+
+        def prepare() -> None:
+            socket.sethostname(hostname)
+            if not host_network:
+                for each in _ANNOUNCED:
+                    Path(f"/proc/sys/net/ipv4/conf/{each}/arp_notify").write_text("1")
+                set_up("lo")
+
         shm = self.shm(set_id)
-        shm.mkdir(mode=0o700)
         options = f"size={shm_bytes},mode=1777".encode()
-        _checked(
-            libc().mount(b"shm", os.fsencode(shm), b"tmpfs", 2 | 4 | 8, options),
-            "/dev/shm cannot be made",  # noqa: S108 - the containers' own
-        )
+        try:
+            pin({KINDS[kind]: path for kind, path in paths.items()}, prepare)
+            shm.mkdir(mode=0o700)
+            checked(libc().mount(b"shm", os.fsencode(shm), b"tmpfs", 2 | 4 | 8, options))
+        except OSError as error:
+            raise StepFailed(f"no namespaces or /dev/shm can be made: {error}") from error
 
     def drop(self, set_id: str) -> None:
         """Leave nothing of what is shared; nothing where nothing is."""
@@ -96,14 +93,15 @@ class Namespaces:
         return sorted(path.name for path in self._root.iterdir())
 
 
-def _is_namespace(path: Path) -> bool:
-    """Whether a namespace is pinned here (a file's filesystem is nsfs)."""
-    buffer = ctypes.create_string_buffer(256)
-    if libc().statfs(os.fsencode(path), buffer) != 0:
-        return False
-    return ctypes.c_long.from_buffer(buffer).value == _MAGIC
+def _device(path: str) -> int | None:
+    """The file system that a file is of; None where there is none."""
+    try:
+        return os.stat(path).st_dev  # noqa: PTH116 - looked at very often
+    except FileNotFoundError:
+        return None
 
 
-def _checked(status: int, what: str) -> None:
-    if status:
-        raise StepFailed(f"{what}: {os.strerror(ctypes.get_errno())}")
+@cache
+def _nsfs() -> int | None:
+    """The file system of all namespaces."""
+    return _device("/proc/self/ns/net")

@@ -12,8 +12,9 @@ from typing import Final
 from hostagent.cgroups import Cgroups
 from hostagent.conmon import Conmon
 from hostagent.errors import LimitRefused, RuntimeFailed
+from hostagent.filters import Filters
 from hostagent.ports import Ended, Json, Launch, Made
-from hostagent.process import Known
+from hostbase.process import Known
 from runspec.bundle import CPU_PERIOD
 from runspec.limits import Limits
 
@@ -48,10 +49,16 @@ class OciRuntime:
         self._program = self._wrapped(program, run) if _needs_wrapper(program) else Path(program)
         self._sockets = sockets
         self._conmon = Conmon(conmon, self._program, self._root, exits, sockets)
+        self._filters = Filters()
+
+    def annotations(self, seccomp: Json | None) -> dict[str, str]:
+        return self._filters.annotations(seccomp)
 
     def create(self, launch: Launch) -> Made:
         self._cgroups.make_set(launch.set)
-        return self._conmon.create(launch, self._cgroups.make_monitor(launch.attempt))
+        made = self._conmon.create(launch, self._cgroups.make_monitor(launch.attempt))
+        self._filters.learn(launch.bundle, self._root / launch.attempt)
+        return made
 
     def start(self, attempt: str) -> None:
         done = self._call("start", attempt)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from hostagent.process import Known
+from hostbase.process import Known
 from runspec.limits import Limits
 from setspec.desired import PlacedVolume, Port
 from setspec.normal import Volume
@@ -51,6 +51,10 @@ class Runtime(Protocol):
     by its attempt's id, and is never started twice. Containers and their monitors live on when the
     agent does not. Any method may raise RuntimeFailed.
     """
+
+    def annotations(self, seccomp: Json | None) -> dict[str, str]:
+        """What config.json says to this runtime alone, in a container with that profile."""
+        ...
 
     def create(self, launch: Launch) -> Made:
         """Make a container, all but the application's first instruction."""

@@ -4,10 +4,13 @@ Moments ending in ``_at`` are seconds of CLOCK_BOOTTIME, which stands still for 
 anew with the host; others are RFC 3339 in UTC.
 """
 
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from typing import Any
 
-from hostagent.process import Known
+from hostbase.process import Known
 
 
 class AttemptState(StrEnum):
@@ -170,6 +173,13 @@ class GoneRow:
     generation: int
     kept_volumes: str
     """JSON"""
+
+
+@lru_cache(maxsize=4096)
+def parsed(text: str | None) -> dict[str, Any]:
+    """The JSON in a row's field, which nobody changes; nothing where there is none."""
+    value: dict[str, Any] = json.loads(text) if text else {}
+    return value
 
 
 Row = SetRow | ContainerRow | Attempt | OperationRow | Trouble | GoneRow

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hostagent.process import Known, ended, exit_code, libc
+from hostbase.process import Known, ended, exit_code, libc
 
 _MOVED_TO: Final = 0x80
 _CLOSE_WRITE: Final = 0x08

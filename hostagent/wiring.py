@@ -22,6 +22,7 @@ from hostagent.readings import Readings
 from hostagent.store import Store
 from hostagent.volumes import DirectoryVolumes
 from hostagent.watch import Watch
+from hostbase.process import raise_files
 from runspec.bundle import CAPABILITIES
 from runspec.seccomp import profile
 from settings.reading import ConfigError
@@ -77,6 +78,7 @@ def running(config: Config) -> Iterator[Agent]:
             cgroup=agent.cgroup,
             boot=agent.boot_id.read_text().strip(),
             seccomp=seccomp_of(agent.seccomp),
+            nofile=raise_files(),
             allowed=agent.allowed,
             capabilities=own_capabilities(),
             owner={"agent": str(agent.state)},

@@ -1,7 +1,7 @@
 """An image's config and a container of a set document, as a runtime-spec config.json (pure)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +69,10 @@ class Surroundings:
     seccomp: Json | None
     capabilities: Sequence[str] = CAPABILITIES
     """What a privileged container gets, too, is only what the agent has itself."""
+    nofile: tuple[int, int] | None = None
+    """The host's limits of open files, soft and hard; None: those of whoever starts it."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """What is said to the host's own runtime, beside the specification."""
 
 
 def config(workload: Workload, image: Json, around: Surroundings) -> Json:
@@ -99,7 +103,10 @@ def config(workload: Workload, image: Json, around: Surroundings) -> Json:
         "root": {"path": str(around.rootfs), "readonly": False},
         "mounts": _mounts(around, privileged=privileged),
         "linux": linux,
-        "annotations": {"org.opencontainers.image.stopSignal": stop_signal(workload, image)},
+        "annotations": {
+            "org.opencontainers.image.stopSignal": stop_signal(workload, image),
+            **around.annotations,
+        },
     }
 
 
@@ -165,11 +172,7 @@ def _process(workload: Workload, image: Json, around: Surroundings) -> Json:
     account = around.account
     capabilities = list(around.capabilities)
     limits = workload.limits
-    nofile = (
-        [{"type": "RLIMIT_NOFILE", "soft": limits.nofile, "hard": limits.nofile}]
-        if limits.nofile
-        else []
-    )
+    nofile = (limits.nofile, limits.nofile) if limits.nofile else around.nofile
     return {
         "terminal": False,
         "user": {"uid": account.uid, "gid": account.gid, "additionalGids": list(account.groups)},
@@ -177,7 +180,9 @@ def _process(workload: Workload, image: Json, around: Surroundings) -> Json:
         "env": environment(workload, image, around),
         "cwd": workload.workdir or str(_inner(image).get("WorkingDir") or "") or "/",
         "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities),
-        "rlimits": nofile,
+        "rlimits": [{"type": "RLIMIT_NOFILE", "soft": nofile[0], "hard": nofile[1]}]
+        if nofile
+        else [],
         "noNewPrivileges": False,
     }
 

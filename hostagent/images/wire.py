@@ -6,7 +6,6 @@ A read is one recv; so silence, trickling and cancelling are seen at once, in he
 import contextlib
 import http.client
 import io
-import select
 import socket
 import ssl
 import threading
@@ -17,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from hostagent.images.errors import PullCancelled, PullTooSlow, RegistryUnavailable
 from hostagent.images.settings import Patience, RegistrySettings
+from hostbase.process import readable
 
 REDIRECTS = 5
 _BUFFER = 1 << 16
@@ -319,7 +319,7 @@ def _ask(
 
 def _is_quiet(idle: socket.socket) -> bool:
     """Whether a kept connection is open, and nothing unasked came on it."""
-    return not select.select([idle], [], [], 0)[0]
+    return not readable(idle.fileno(), 0)
 
 
 def _broken(url: str, error: Exception) -> RegistryUnavailable:

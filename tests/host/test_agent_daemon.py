@@ -88,6 +88,23 @@ def test_the_talks_set_by_the_command_line_with_an_agent_killed_in_between(
         assert "**** Total: 0" in daemon.climg("image-cache").stdout
 
 
+def test_the_agent_may_have_many_files_open_and_containers_no_more_for_it(daemon: Daemon) -> None:
+    process = daemon.start("prlimit", "--nofile=256:4096")
+    try:
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        line = next(each for each in limits.splitlines() if each.startswith("Max open files"))
+        assert line.split()[3:5] == ["4096", "4096"]
+        daemon.climg("set-create", "--wait", "-", stdin=json.dumps(shop({}, networks=[])))
+        found = Path(f"/proc/{daemon.show('shop')['containers'][0]['pid']}/limits").read_text()
+        assert found.count("Max open files            256                  4096") == 1
+        script = "ulimit -Sn; ulimit -Hn"
+        done = daemon.climg("set-exec", "shop", "--", "/bin/sh", "-c", script)
+        assert done.stdout.split() == ["256", "4096"]
+        daemon.climg("set-delete", "shop", "--yes", "--wait")
+    finally:
+        process.stop()
+
+
 @pytest.mark.usefixtures("process")
 def test_an_image_is_changed_while_the_set_runs_and_changed_back_where_it_does_not_work(
     daemon: Daemon, tmp_path: Path

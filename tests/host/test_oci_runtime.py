@@ -11,7 +11,7 @@ import pytest
 from hostagent.errors import LimitRefused, RuntimeFailed
 from hostagent.oci_runtime import OciRuntime
 from hostagent.ports import Json, Launch, Made
-from hostagent.process import Known, exit_code
+from hostbase.process import Known, exit_code
 from runspec.bundle import Surroundings, config, program
 from runspec.limits import Limits
 from runspec.users import Account

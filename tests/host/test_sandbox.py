@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from runspec.bundle import program
@@ -48,6 +49,31 @@ def test_root_in_a_container_does_not_get_out_of_it(place: HostPlace) -> None:
             done[words] = agent.host.runtime.run(attempt.id, program(process, command), 30).code
         assert [words for words, code in done.items() if code == 0] == []
         assert agent.current(desired, "c0") == attempt
+        agent.delete(desired)
+
+
+def test_a_filter_is_compiled_once_and_holds_in_every_container(place: HostPlace) -> None:
+    sleep = {"command": {"cmd": "/bin/sleep", "args": ["1000"]}, "stop": {"grace_s": 0}}
+    infra = {"image": "shop:1", "cpu": "0.1", "mem": "16Mi", "privileged": True, **sleep}
+    desired = placed(shop(*[sleep] * 3, infra=infra))
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        compiled, told, modes = [], [], []
+        for name in ("infra", "c0", "c1", "c2"):
+            attempt = agent.current(desired, name)
+            bundle = agent.host.layout.attempt(desired.set, name, attempt.id)
+            annotations = json.loads((bundle / "config.json").read_text())["annotations"]
+            told.append("run.oci.seccomp_bpf_data" in annotations)
+            state = place.run / "runtime" / attempt.id / "seccomp.bpf"
+            compiled.append(state.read_bytes() if state.exists() else b"")
+            for pid in ("1", "self"):
+                look = Exec(cmd="/bin/sh", args=("-c", f"busybox grep Seccomp: /proc/{pid}/status"))
+                process = program(agent.host.process(attempt), look)
+                modes.append(agent.host.runtime.run(attempt.id, process, 30).output.split()[-1])
+        assert told == [False, False, True, True]
+        assert compiled[1] == compiled[2] == compiled[3] != compiled[0] == b""
+        assert modes == [b"0"] * 2 + [b"2"] * 6
         agent.delete(desired)
 
 

@@ -5,7 +5,7 @@ from hostagent.describe import describe
 from hostagent.records import AttemptState, SetRow, Trouble
 from setspec.desired import Level
 from support.agents import at, placed, running_agent, shop, stays
-from support.environment import wait_until
+from support.environment import many_files_open, wait_until
 from support.hostplaces import HostPlace
 
 TALK = """{"version": "v2", "id": 1, "appkey": "com.sankuai.inf.hulk.test",
@@ -34,6 +34,15 @@ def test_the_talks_set_lives_from_creation_to_deletion(place: HostPlace) -> None
         agent.delete(desired, purge=True)
         assert agent.host.store.rows(type(first)) == []
     assert not agent.images.disks()
+
+
+def test_a_host_with_hundreds_of_containers_takes_one_more(place: HostPlace) -> None:
+    desired = placed(shop(networks=[{"name": "default"}]))
+    with many_files_open(), running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        assert not agent.host.store.rows(Trouble)
+        agent.delete(desired)
 
 
 def test_containers_start_in_order_each_when_the_one_before_is_ready_and_stop_in_reverse(

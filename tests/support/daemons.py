@@ -64,8 +64,12 @@ class Daemon:
     def socket(self) -> Path:
         return self.place.run / "agent.sock"
 
-    def start(self) -> Process:
-        process = Process([BIN / "berth", "agent", "--config", self.config], self.log)
+    def begin(self, *before: str) -> Process:
+        """Start it, and do not wait; by a program that comes *before*, if one is named."""
+        return Process([*before, BIN / "berth", "agent", "--config", self.config], self.log)
+
+    def start(self, *before: str) -> Process:
+        process = self.begin(*before)
         process.wait_ready(lambda: self.climg("set-list", check=False).returncode == 0)
         return process
 

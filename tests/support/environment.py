@@ -14,6 +14,8 @@ from typing import Self
 
 import httpx
 
+from hostbase.process import raise_files
+
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
 
@@ -51,9 +53,9 @@ def tool(name: str) -> str:
 
 
 @contextlib.contextmanager
-def temporary_directory(name: str) -> Iterator[Path]:
+def temporary_directory(name: str, within: Path | None = None) -> Iterator[Path]:
     """Yield a directory with a short path (unix sockets allow 107 bytes), removed afterwards."""
-    path = Path(tempfile.mkdtemp(prefix=f"berth-{name}-"))
+    path = Path(tempfile.mkdtemp(prefix=f"berth-{name}-", dir=within))
     path.chmod(0o755)  # PostgreSQL runs as another user
     try:
         yield path
@@ -94,6 +96,18 @@ def answers(url: str) -> bool:
     except httpx.TransportError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def many_files_open() -> Iterator[None]:
+    """While this lasts, whatever is opened has a higher number than select(2) takes."""
+    raise_files()
+    handles = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC) for _ in range(1100)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            os.close(handle)
 
 
 class Process:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hostagent.cgroups import Cgroups
-from hostagent.process import Known
+from hostbase.process import Known
 from support.environment import temporary_directory, wait_until
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -133,9 +133,9 @@ class HostPlace:
 
 
 @contextlib.contextmanager
-def host_place() -> Iterator[HostPlace]:
-    """Yield a place; at the end nothing of it is there."""
-    with temporary_directory("host") as directory:
+def host_place(within: Path | None = None) -> Iterator[HostPlace]:
+    """Yield a place, *within* a directory if one is named; at the end nothing of it is there."""
+    with temporary_directory("host", within) as directory:
         place = HostPlace(directory, uuid.uuid4().hex[:8])
         for path in (place.state, place.run):
             path.mkdir(mode=0o700)

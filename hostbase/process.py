@@ -6,10 +6,12 @@ A pid is used again; a pid with the moment of its start is not. A pidfd stays wi
 import ctypes
 import fcntl
 import os
+import resource
 import select
 import signal
 import struct
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -67,11 +69,19 @@ class Known:
         return True
 
 
-def ended(handle: int) -> bool:
-    """Whether the process of a pidfd has ended."""
+def readable(handle: int, seconds: float) -> bool:
+    """Wait until something can be read there, or it is at its end; whether that has come.
+
+    Not by select(2), which knows no handle above 1,023: an agent has two for each container.
+    """
     poll = select.poll()
     poll.register(handle, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(seconds * 1000))
+
+
+def ended(handle: int) -> bool:
+    """Whether the process of a pidfd has ended."""
+    return readable(handle, 0)
 
 
 def exit_code(handle: int) -> int | None:
@@ -92,6 +102,18 @@ def exit_code(handle: int) -> int | None:
     return 128 - code if code < 0 else code
 
 
+@cache
+def raise_files() -> tuple[int, int]:
+    """Let this process have as many files open as it may; answer the limits that it began with.
+
+    An agent has two for each container; a thousand are too many for the usual soft limit.
+    """
+    began = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (began[1], began[1]))
+    return began
+
+
+@cache
 def libc() -> ctypes.CDLL:
     """The C library, with errno kept."""
     return ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,1 @@
+"""What the host agent stands on, knowing nothing of it: processes, namespaces, a database."""
