@@ -43,12 +43,12 @@ class BridgeNetwork:
             raise NetworkFailed(f"network {port.network!r} is a bridge, and has no VLANs")
         self._make(bridge)
         name = self.interface(port)
-        if not _exists(name):
-            _batch(
-                f"link add {name} mtu {port.mtu} type veth peer name {port.device} "
-                f"address {port.mac} mtu {port.mtu} netns {namespace}"
-            )
-        _batch(f"link set {name} master {bridge.bridge} up")
+        pair = (
+            f"link add {name} mtu {port.mtu} type veth peer name {port.device} "
+            f"address {port.mac} mtu {port.mtu} netns {namespace}"
+        )
+        up = f"link set {name} master {bridge.bridge} up"
+        _batch(*((up,) if _exists(name) else (pair, up)))
         _batch(*_inside(port), namespace=namespace)
 
     def detach(self, port: Port) -> None:

@@ -113,11 +113,10 @@ class Cgroups:
 
     def is_frozen(self, set_id: str) -> bool:
         """Whether a set was frozen, by whomever."""
-        path = self._main / self._root / "sets" / set_id
+        name = "cgroup.freeze" if self._is_v2 else "freezer.self_freezing"
         try:
-            if self._is_v2:
-                return (path / "cgroup.freeze").read_text().strip() == "1"
-            return (path / "freezer.self_freezing").read_text().strip() == "1"
+            with open(f"{self._main}/{self._root}/sets/{set_id}/{name}") as file:  # noqa: PTH123 - looked at very often
+                return file.read().strip() == "1"
         except FileNotFoundError:
             return False
 
@@ -209,6 +208,9 @@ def _pids(path: Path) -> list[int]:
 
 def _remove(path: Path) -> bool:
     """Remove a group with those below it; whether it is gone."""
+    with contextlib.suppress(OSError):
+        path.rmdir()  # mostly there is nothing below it
+        return True
     for group in _groups(path):
         try:
             group.rmdir()

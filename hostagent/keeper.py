@@ -91,7 +91,9 @@ class Keeper:
             log.exception("%s of set %s", step.name(), step.set)
             self._note(step, f"{type(error).__name__}: {error}")
             return False
-        self._host.store.remove(Trouble, set=step.set, step=step.key)
+        known = {"set": step.set, "step": step.key}
+        if self._host.store.rows(Trouble, **known):
+            self._host.store.remove(Trouble, **known)
         return True
 
     def _note(self, step: Step, text: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from hostagent.ports import Json
-from hostagent.records import Attempt, ContainerRow, SetRow
+from hostagent.records import Attempt, ContainerRow, SetRow, parsed
 from runspec.limits import Limits
 from setspec.canonical import digest
 from setspec.desired import DesiredSet
@@ -43,11 +43,11 @@ def wanted(
     if container.failed_generation == row.generation and own is not None:
         return replace(recipe_of(own), is_rollback=True)
     workload = dict(desired.spec.workloads()).get(container.name)
-    prepared = json.loads(row.prepared) if row.prepared else None
-    if workload is None or prepared is None or prepared["generation"] != row.generation:
+    prepared = parsed(row.prepared)
+    if workload is None or prepared.get("generation") != row.generation:
         return None
     ready = prepared["images"][container.name]
-    spec = json.dumps(dump(workload))
+    spec = _spelled(workload)
     image = json.dumps(ready["image"])
     return Recipe(
         workload=workload,
@@ -67,6 +67,11 @@ def recipe_of(attempt: Attempt) -> Recipe:
         digest=attempt.digest,
         fingerprint=attempt.recipe,
     )
+
+
+@lru_cache(maxsize=4096)
+def _spelled(workload: Workload) -> str:
+    return json.dumps(dump(workload))
 
 
 @lru_cache(maxsize=4096)

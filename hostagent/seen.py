@@ -1,6 +1,5 @@
 """A set as it is: rows, and what is alive of them; what a plan is made from."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from hostagent.records import (
     OperationRow,
     SetRow,
     Trouble,
+    parsed,
 )
 from hostagent.set_steps import spelled
 from setspec.desired import DesiredSet
@@ -80,15 +80,12 @@ class Seen:
     @property
     def is_prepared(self) -> bool:
         """Whether the generation's images are here."""
-        row = self.row
-        return row.prepared is not None and json.loads(row.prepared)["generation"] == row.generation
+        return parsed(self.row.prepared).get("generation") == self.row.generation
 
     @property
     def is_released(self) -> bool:
         """Whether the images of former generations were let go of."""
-        return self.row.prepared is not None and json.loads(self.row.prepared).get(
-            "released", False
-        )
+        return bool(parsed(self.row.prepared).get("released"))
 
     @property
     def is_attached(self) -> bool:
@@ -98,8 +95,7 @@ class Seen:
     @property
     def has_volumes(self) -> bool:
         """Whether its volumes were made for this generation."""
-        row = self.row
-        return row.volumes is not None and json.loads(row.volumes)["generation"] == row.generation
+        return parsed(self.row.volumes).get("generation") == self.row.generation
 
 
 def look(host: Host, row: SetRow) -> Seen:

@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from hostagent.etc import write_etc
 from hostagent.host import Host, moment, remove_tree
+from hostagent.ports import ReadyImage
 from hostagent.records import (
     Attempt,
     ContainerRow,
@@ -25,6 +27,7 @@ def ports_in(network: str | None) -> tuple[Port, ...]:
     return tuple(load(Port, each) for each in said["ports"])
 
 
+@lru_cache(maxsize=4096)
 def spelled(ports: tuple[Port, ...], *, done: bool) -> str:
     """Ports for a set's row."""
     return json.dumps({"ports": [dump(port) for port in ports], "done": done}, sort_keys=True)
@@ -38,13 +41,17 @@ class Prepare(Step):
         desired = self.desired(host)
         secrets = host.secrets(self.set)
         images = {}
+        here: dict[tuple[str, str | None], ReadyImage] = {}
         for placed in desired.allocation.images:
             named = placed.credential
             credential = secrets.get(named.secret_ref) if named is not None else None
             reference = placed.reference
             if placed.digest and "@" not in reference:
                 reference = f"{reference}@{placed.digest}"
-            ready = host.images.ensure(self.set, desired.generation, reference, credential)
+            ready = here.get((reference, credential)) or host.images.ensure(
+                self.set, desired.generation, reference, credential
+            )
+            here[reference, credential] = ready
             inner = ready.config.get("config") or {}
             images[placed.container] = {"digest": ready.digest, "image": {"config": inner}}
         return json.dumps({"generation": desired.generation, "images": images})

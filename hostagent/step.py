@@ -5,6 +5,7 @@ Every one of these edges is a point at which a test kills the agent.
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 from hostagent import points
@@ -23,11 +24,13 @@ class Step:
     """Points within the act."""
 
     @classmethod
+    @cache
     def name(cls) -> str:
         """What it is called in logs, and at its points."""
         return "".join(f"-{c.lower()}" if c.isupper() else c for c in cls.__name__).strip("-")
 
     @classmethod
+    @cache
     def points(cls) -> tuple[str, ...]:
         """Where an agent can die in it, in the order in which they are passed."""
         edges = [f"{cls.name()}:{edge}" for edge in ("begin", "intended", "acted", "end")]

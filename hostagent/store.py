@@ -1,10 +1,6 @@
 """The agent's memory: SQLite, one writer; a row says what is intended, a row what is done."""
 
-import dataclasses
-import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, TypeVar, get_args, get_type_hints
@@ -12,6 +8,7 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 from hostagent import records
 from hostagent.errors import NotHere
 from hostagent.records import Row
+from hostbase.database import Database
 
 R = TypeVar("R", bound=Row)
 
@@ -62,59 +59,36 @@ class Store:
     """All rows, by the dataclasses of ``hostagent.records``."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
-        self._lock = threading.RLock()
-        self._depth = 0
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._database.row_factory = sqlite3.Row
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")
-        self._migrate()
+        self._database = Database(path)
+        self._database.migrate(MIGRATIONS)
 
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """What is put in here is there as a whole, or not at all. May be nested."""
-        with self._lock:
-            self._depth += 1
-            try:
-                if self._depth == 1:
-                    self._database.execute("BEGIN IMMEDIATE")
-                yield
-                if self._depth == 1:
-                    self._database.execute("COMMIT")
-            except BaseException:
-                if self._depth == 1 and self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-            finally:
-                self._depth -= 1
+        return self._database.transaction()
 
     def put(self, *rows: Row) -> None:
         """Write rows, each in its former self's place."""
         with self.transaction():
             for row in rows:
-                fields = [field.name for field in dataclasses.fields(row)]
-                names = ", ".join(f'"{name}"' for name in fields)
+                fields = _readers(type(row))
                 marks = ", ".join("?" * len(fields))
                 self._database.execute(
-                    f"INSERT OR REPLACE INTO {_TABLES[type(row)]} ({names}) VALUES ({marks})",  # noqa: S608 - our own names
+                    f"INSERT OR REPLACE INTO {_TABLES[type(row)]} ({_columns(type(row))})"  # noqa: S608 - our own names
+                    f" VALUES ({marks})",
                     [getattr(row, name) for name in fields],
                 )
 
     def rows(self, kind: type[R], **where: object) -> list[R]:
         """The rows of a kind whose fields are as said, in the order in which they came."""
-        with self._lock:
-            condition = " AND ".join(f'"{name}" = ?' for name in where) or "1"
-            found = self._database.execute(
-                f"SELECT * FROM {_TABLES[kind]} WHERE {condition} ORDER BY rowid",  # noqa: S608 - our own names
-                list(where.values()),
-            ).fetchall()
+        condition = " AND ".join(f'"{name}" = ?' for name in where) or "1"
+        found = self._database.query(
+            f"SELECT {_columns(kind)} FROM {_TABLES[kind]} WHERE {condition} ORDER BY rowid",  # noqa: S608 - our own names
+            list(where.values()),
+        )
         return [_load(kind, row) for row in found]
 
     def find(self, kind: type[R], **where: object) -> R:
@@ -127,43 +101,40 @@ class Store:
     def remove(self, kind: type[Row], **where: object) -> None:
         """Remove the rows whose fields are as said."""
         condition = " AND ".join(f'"{name}" = ?' for name in where)
-        with self.transaction():
-            self._database.execute(
-                f"DELETE FROM {_TABLES[kind]} WHERE {condition}",  # noqa: S608 - our own names
-                list(where.values()),
-            )
+        self._database.execute(
+            f"DELETE FROM {_TABLES[kind]} WHERE {condition}",  # noqa: S608 - our own names
+            list(where.values()),
+        )
 
     def meta(self, name: str) -> str | None:
         """A single value."""
-        with self._lock:
-            found = self._database.execute(
-                "SELECT value FROM meta WHERE name = ?", (name,)
-            ).fetchone()
-        return None if found is None else str(found[0])
+        found = self._database.query("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(found[0][0]) if found else None
 
     def put_meta(self, name: str, value: str) -> None:
         """Write a single value."""
-        with self.transaction():
-            self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
-
-    def _migrate(self) -> None:
-        with self._lock:
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-            for number, script in enumerate(MIGRATIONS[version:], version + 1):
-                self._database.executescript(
-                    f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
-                )
+        self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
-def _load(kind: type[R], row: sqlite3.Row) -> R:
-    return kind(**{name: read(row[name]) for name, read in _readers(kind).items()})
+def _load(kind: type[R], row: tuple[Any, ...]) -> R:
+    readers = _readers(kind)
+    return kind(
+        **{
+            name: value if read is None or value is None else read(value)
+            for (name, read), value in zip(readers.items(), row, strict=True)
+        }
+    )
+
+
+def _columns(kind: type) -> str:
+    return ", ".join(f'"{name}"' for name in _readers(kind))
 
 
 _known: dict[type, dict[str, Any]] = {}
 
 
 def _readers(kind: type) -> dict[str, Any]:
-    """How each field is read: SQLite knows neither truths nor our own words."""
+    """How each field is read: SQLite knows neither truths nor our own words, but all else."""
     if kind not in _known:
         _known[kind] = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
     return _known[kind]
@@ -171,6 +142,5 @@ def _readers(kind: type) -> dict[str, Any]:
 
 def _reader(hint: Any) -> Any:
     if isinstance(hint, UnionType):
-        read = _reader(next(each for each in get_args(hint) if each is not type(None)))
-        return lambda value: None if value is None else read(value)
-    return hint
+        return _reader(next(each for each in get_args(hint) if each is not type(None)))
+    return None if hint in {str, int, float} else hint
