@@ -1,7 +1,9 @@
 """Images of a real registry, brought to a host: what lies there, for whom, and what does not."""
 
 import asyncio
+import json
 import stat
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from hostagent.images.registry_client import Repository
 from hostagent.images.settings import Patience, RegistrySettings
 from hostagent.images.wire import Watch
 from registry.oci.digest import Digest
-from support.environment import free_port
+from support.environment import free_port, many_files_open
 from support.hostimages import Blob, Handmade, content_of, ensure, files, left_over, opened
 from support.images import Images as RealImages
 from support.roundtrip import new_repository
@@ -79,6 +81,13 @@ async def test_a_second_set_fetches_nothing(server: Server, tmp_path: Path) -> N
         assert report.fetched_bytes == fetched
         assert report.hits == 2
         assert [each.pins for each in report.layers] == [2, 2]
+
+
+async def test_an_agent_with_many_containers_pulls_as_any(server: Server, tmp_path: Path) -> None:
+    reference = Handmade.of([BASE, UPPER]).push(server, new_repository())
+    with many_files_open():
+        async with opened(tmp_path / "cache") as images:
+            assert await ensure(images, reference) == await ensure(images, reference)
 
 
 async def test_an_agent_that_starts_again_has_what_it_had(server: Server, tmp_path: Path) -> None:
@@ -150,14 +159,30 @@ async def test_an_image_for_another_system_is_refused(server: Server, tmp_path: 
             await ensure(images, reference)
 
 
+def answered(server: Server, repository: str) -> Counter[tuple[str, str]]:
+    """What the registry says that it was asked for in a repository, and how often."""
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line[:1] == "{"]
+    below = f"/v2/{repository}/"
+    return Counter(
+        (each["method"], each["path"].removeprefix(below))
+        for each in lines
+        if each.get("path", "").startswith(below)
+    )
+
+
 async def test_fifty_sets_that_want_one_image_fetch_each_layer_once(
     server: Server, tmp_path: Path
 ) -> None:
     layers = [files({f"srv/{n}": bytes([n]) * 200_000}) for n in range(5)]
     image = Handmade.of(layers)
-    reference = image.push(server, new_repository())
+    repository = new_repository()
+    reference = image.push(server, repository)
     async with opened(tmp_path / "cache") as images:
         brought = await asyncio.gather(*(ensure(images, reference) for _ in range(50)))
+        asked = answered(server, repository)
+        blobs = list(map(Digest.of, (*(each.content for each in image.layers), image.config)))
+        assert {each: asked["GET", f"blobs/{each}"] for each in blobs} == dict.fromkeys(blobs, 1)
+        assert sum(asked[each] for each in asked if each[0] == "GET" and "blobs" in each[1]) == 6
         assert len(set(brought)) == 1
         report = await images.cache()
         assert report.fetched_layers == 5
