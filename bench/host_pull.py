@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Instead of bench/, where registry.py would pass for the package `registry`.
 sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
 
+from bench.disks import fresh_disk  # noqa: E402
 from hostagent.images.images import Images  # noqa: E402
 from hostagent.images.settings import ImageSettings  # noqa: E402
 from support.clients import (  # noqa: E402
@@ -30,12 +30,11 @@ from support.clients import (  # noqa: E402
     running_containerd,
     running_docker,
 )
-from support.environment import CACHE, temporary_directory, tool, unmount_below  # noqa: E402
+from support.environment import CACHE, temporary_directory  # noqa: E402
 from support.images import Layout, debian_tar  # noqa: E402
 from support.server import running_server  # noqa: E402
 
 REPOSITORY = "library/bench"
-DISK = 6 << 30
 ACCOUNTS = Path("/sys/fs/cgroup/cpuacct")
 STEPS = ("openssh-server iproute2", "python3 nginx-light", "gcc perl vim")
 """What is installed, a layer each, over a minimal Debian."""
@@ -74,23 +73,6 @@ def build(place: Path, layout: Path) -> None:
         buildah.run("run", "--isolation", "chroot", "--network", "host", container, *words)
         buildah.run("commit", "--quiet", container, "step")
     buildah.run("push", "--quiet", "step", f"oci:{layout}:1")
-
-
-@contextlib.contextmanager
-def fresh_disk(place: Path) -> Iterator[Path]:
-    """An empty ext4 on a loop device."""
-    file, point = place / "disk", place / "m"
-    point.mkdir(exist_ok=True)
-    with file.open("wb") as made:
-        made.truncate(DISK)
-    _run([tool("mkfs.ext4"), "-q", file])
-    _run([tool("mount"), "-o", "loop", file, point])
-    try:
-        yield point
-    finally:
-        unmount_below(point)
-        _run([tool("umount"), point])
-        file.unlink()
 
 
 @contextlib.contextmanager
@@ -137,10 +119,6 @@ def _ran(_output: str) -> None:
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def _run(command: list[str | Path]) -> None:
-    subprocess.run(command, check=True)  # noqa: S603 - mkfs, mount, umount
 
 
 PULLERS = {"berth": berth, "podman": podman, "docker": docker, "containerd": containerd}
