@@ -39,6 +39,7 @@ def add_to(app: typer.Typer) -> None:
         "set-restart": restart,
         "set-rebuild-disk": rebuild,
         "set-sync": sync,
+        "set-password": set_password,
     }
     for name, command in commands.items():
         app.command(name)(command)
@@ -205,6 +206,31 @@ def rebuild(
 
     """
     _operate(context, name, "rebuild", container, wait)
+
+
+def set_password(
+    context: typer.Context,
+    name: Set,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", "-i", help="Read the password there; else it is asked for.")
+    ] = False,
+) -> None:
+    """Give root another password for ssh, at once; who is logged in stays so.
+
+    Examples:
+        climg --agent unix:/run/berth-agent/agent.sock set-password shop
+
+    """
+    agent = agent_of(context)
+    if stdin:
+        password = sys.stdin.read().removesuffix("\n")
+    elif sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        raise WrongUsage("nobody is there to be asked for a password: say --stdin")
+    told = agent.call("POST", path_of(name, "password"), {"password": password})
+    _await_operation(agent, told["set"], told["operation"])
+    output.lines([f"done {told['operation']}"])
 
 
 def sync(context: typer.Context, name: Set, as_json: Json = False) -> None:

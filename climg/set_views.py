@@ -92,7 +92,16 @@ def show(context: typer.Context, name: Set, as_json: Json = False) -> None:
         return
     plain = [
         (key, str(found[key]) if not isinstance(found[key], list) else ", ".join(found[key]))
-        for key in ("set", "appkey", "generation", "level", "state", "reason", "addresses")
+        for key in (
+            "set",
+            "appkey",
+            "generation",
+            "level",
+            "state",
+            "reason",
+            "addresses",
+            "host_keys",
+        )
         if found.get(key)
     ]
     plain += [

@@ -40,6 +40,7 @@ def create_app(local: Local, images: Any) -> Starlette:
             Route("/sets/{set}", update, methods=["PUT"]),
             Route("/sets/{set}", delete, methods=["DELETE"]),
             Route("/sets/{set}/image", change_image, methods=["POST"]),
+            Route("/sets/{set}/password", change_password, methods=["POST"]),
             Route("/sets/{set}/exec", execute, methods=["POST"]),
             Route("/sets/{set}/logs", tell_logs),
             Route("/sets/{set}/{action}", act, methods=["POST"]),
@@ -115,6 +116,19 @@ def _change_image(request: Request, body: dict[str, Any]) -> Response:
     local = _local(request)
     row = local.change_image(_found(request), body["container"], body["image"])
     return JSONResponse(_shown(local, row))
+
+
+async def change_password(request: Request) -> Response:
+    """Another password for root, by ssh."""
+    body = _object(await request.body(), "password")
+    return await _threaded(_change_password, request, body)
+
+
+def _change_password(request: Request, body: dict[str, Any]) -> Response:
+    local = _local(request)
+    row = _found(request)
+    operation = local.set_password(row, body["password"])
+    return JSONResponse({**_shown(local, row), "operation": operation}, 202)
 
 
 def act(request: Request) -> Response:

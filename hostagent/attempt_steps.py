@@ -3,7 +3,9 @@
 import json
 import signal
 import uuid
+from abc import abstractmethod
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import ClassVar, Final
 
 from hostagent import conmon, points
@@ -12,7 +14,7 @@ from hostagent.errors import StepFailed
 from hostagent.host import Host, moment, remove_tree, since_boot
 from hostagent.ports import Launch, Made
 from hostagent.probing import is_ready
-from hostagent.recipes import Recipe, recipe_of, wanted
+from hostagent.recipes import Recipe, recipe_of, wanted, workload_of
 from hostagent.records import Attempt, AttemptState, ContainerRow
 from hostagent.step import AttemptStep, Step
 from runspec.bundle import limits_of, program, stop_signal
@@ -23,8 +25,8 @@ _KILLED: Final = 137
 
 
 @dataclass(frozen=True, slots=True)
-class Create(Step):
-    """Make a new attempt of a container, all but its first instruction."""
+class Make(Step):
+    """Make a new attempt, all but its first instruction."""
 
     container: str
     replaces: bool = False
@@ -39,7 +41,7 @@ class Create(Step):
     def intend(self, host: Host) -> Attempt:
         with host.store.transaction():
             row = _container(host, self.set, self.container)
-            recipe = self._recipe(host, row)
+            recipe = self.recipe(host, row)
             attempt = Attempt(
                 id=str(uuid.uuid4()),
                 set=self.set,
@@ -68,7 +70,7 @@ class Create(Step):
 
     def act(self, host: Host, intent: Attempt) -> tuple[Attempt, Made]:
         bundle = host.layout.attempt(self.set, self.container, intent.id)
-        workload = write_bundle(host, bundle, self.row(host), intent)
+        self.write(host, bundle, intent)
         log = host.layout.log(self.set, self.container)
         log.parent.mkdir(mode=0o700, exist_ok=True)
         launch = Launch(
@@ -76,7 +78,7 @@ class Create(Step):
             attempt=intent.id,
             bundle=bundle,
             log=log,
-            log_bytes=workload.limits.logs // 2,
+            log_bytes=workload_of(intent.spec).limits.logs // 2,
         )
         return intent, host.runtime.create(launch)
 
@@ -94,8 +96,23 @@ class Create(Step):
             )
         )
 
-    def _recipe(self, host: Host, row: ContainerRow) -> Recipe:
-        """What it is made of, on the disk of the one before it if that was the same."""
+    @abstractmethod
+    def recipe(self, host: Host, row: ContainerRow) -> Recipe:
+        """What it is made of."""
+
+    @abstractmethod
+    def write(self, host: Host, bundle: Path, attempt: Attempt) -> None:
+        """Put into *bundle* what the runtime needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create(Make):
+    """Make a new attempt of a container; on the disk of the one before if that was the same."""
+
+    def write(self, host: Host, bundle: Path, attempt: Attempt) -> None:
+        write_bundle(host, bundle, self.row(host), attempt)
+
+    def recipe(self, host: Host, row: ContainerRow) -> Recipe:
         known = {each.id: each for each in host.store.rows(Attempt, set=self.set)}
         recipe = wanted(host.desired(self.row(host)), self.row(host), row, known)
         if recipe is None:

@@ -1,13 +1,12 @@
 """An attempt's bundle on disk: its root with deployed files in it, and its config.json."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from hostagent.allowed import refuse_privileges
 from hostagent.errors import StepFailed
-from hostagent.host import Host
+from hostagent.host import Host, write_private
 from hostagent.ports import Json
 from hostagent.recipes import recipe_of
 from hostagent.records import Attempt, SetRow
@@ -18,18 +17,15 @@ from runspec.users import find
 from setspec.normal import Infra, Workload
 
 
-def write_bundle(host: Host, bundle: Path, row: SetRow, attempt: Attempt) -> Workload:
-    """Make everything that a runtime needs for *attempt* in *bundle*; answer its workload.
-
-    Raises StepFailed.
-    """
+def write_bundle(host: Host, bundle: Path, row: SetRow, attempt: Attempt) -> None:
+    """Make everything that a runtime needs for *attempt* in *bundle*. Raises StepFailed."""
     try:
-        return _write(host, bundle, row, attempt)
+        write_private(bundle / "config.json", _config(host, row, attempt), durably=False)
     except (CannotRun, inroot.CannotReach) as error:
         raise StepFailed(str(error)) from None
 
 
-def _write(host: Host, bundle: Path, row: SetRow, attempt: Attempt) -> Workload:
+def _config(host: Host, row: SetRow, attempt: Attempt) -> Json:
     workload = recipe_of(attempt).workload
     image: Json = json.loads(attempt.image)
     desired = host.desired(row)
@@ -57,10 +53,7 @@ def _write(host: Host, bundle: Path, row: SetRow, attempt: Attempt) -> Workload:
         annotations=host.runtime.annotations(seccomp),
         capabilities=host.capabilities if privileged else CAPABILITIES,
     )
-    handle = os.open(bundle / "config.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(json.dumps(config(workload, image, around)))
-    return workload
+    return config(workload, image, around)
 
 
 def _binds(host: Host, row: SetRow, workload: Workload) -> Iterator[Bind]:

@@ -68,6 +68,8 @@ class Cgroups:
         StepFailed where something does not die.
         """
         self.end_monitor(attempt)
+        for path in (self._main / self._root / "sets" / set_id).glob(f"*/{attempt}"):
+            self._end(f"sets/{set_id}/{path.parent.name}/{attempt}")  # sshd, beside a container
         self._end(f"sets/{set_id}/{attempt}")
 
     def end_monitor(self, attempt: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from hostagent.host import Host
-from hostagent.recipes import limits_in, workload_of
+from hostagent.recipes import SSH, limits_in, workload_of
 from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow
 from hostagent.seen import Seen, look
 from hostagent.timing import deadline
@@ -20,6 +20,7 @@ from setspec.status import (
     SetStatus,
     VolumeStatus,
 )
+from sshd.hostkey import kept
 
 _STUCK = 10.0
 """Seconds after which what was killed and does not die is called stuck."""
@@ -30,11 +31,15 @@ def describe(host: Host, row: SetRow) -> SetStatus:
     """How a set is now."""
     seen = look(host, row)
     used = {name: host.runtime.memory_used(row.set, name) for name in seen.alive}
-    return status(seen, used, host.volumes.status(seen.desired.allocation.volumes))
+    volumes = host.volumes.status(seen.desired.allocation.volumes)
+    return status(seen, used, volumes, kept(host.layout.login(row.set).key))
 
 
 def status(
-    seen: Seen, used: Mapping[str, int | None] = {}, volumes: tuple[VolumeStatus, ...] = ()
+    seen: Seen,
+    used: Mapping[str, int | None] = {},
+    volumes: tuple[VolumeStatus, ...] = (),
+    host_keys: tuple[str, ...] = (),
 ) -> SetStatus:
     """The status of what was seen (pure)."""
     told = [_container(seen, name, workload, used) for name, workload in seen.workloads]
@@ -61,6 +66,7 @@ def status(
             if row.failed_generation is not None
         ),
         volumes=volumes,
+        host_keys=host_keys,
     )
 
 
@@ -140,7 +146,10 @@ def _problems(seen: Seen, told: list[ContainerStatus]) -> Iterator[str]:
 
 
 def _is_changing(seen: Seen) -> bool:
-    """Whether some container is not yet as the document says."""
+    """Whether some container is not yet as the document says, or nobody is let in who should."""
+    sshd = seen.current(SSH)
+    if seen.login is not None and (sshd is None or sshd.ready_at is None):
+        return True
     for name, _ in seen.workloads:
         recipe, current = seen.wanted(name), seen.current(name)
         if recipe is None:

@@ -20,8 +20,9 @@ from hostagent.store import Store
 from hostagent.watch import Watch
 from inside import root as inroot
 from setspec.desired import DesiredSet
-from setspec.normal import File
+from setspec.normal import File, SecretRef, Ssh
 from setspec.shape import dump, load
+from sshd.place import Place
 
 
 def since_boot() -> float:
@@ -83,6 +84,11 @@ class Layout:
         """The files that operations have deployed."""
         return self.set(set_id) / "deployed" / f"{container}.json"
 
+    def login(self, set_id: str) -> Place:
+        """What sshd gets; the key lasts as long as the set."""
+        key = self.set(set_id) / "ssh" / "host_key"
+        return Place(home=self.run / "ssh" / set_id, key=key, kits=self.state / "ssh")
+
     def attempt(self, set_id: str, container: str, attempt: str) -> Path:
         """An attempt's bundle."""
         return self.set(set_id) / "containers" / container / attempt
@@ -129,10 +135,13 @@ class Host:
         """The set that a row speaks of."""
         return desired_of(row.document)
 
+    def bundle(self, attempt: Attempt) -> Path:
+        """An attempt's bundle."""
+        return self.layout.attempt(attempt.set, attempt.container, attempt.id)
+
     def process(self, attempt: Attempt) -> Json:
         """The process of an attempt, as its runtime was told."""
-        path = self.layout.attempt(attempt.set, attempt.container, attempt.id) / "config.json"
-        process: Json = json.loads(path.read_text())["process"]
+        process: Json = json.loads((self.bundle(attempt) / "config.json").read_text())["process"]
         return process
 
     @staticmethod
@@ -157,13 +166,11 @@ class Host:
         value = {"files": [dump(file) for file in known.values()]}
         write_private(self.layout.files(set_id, container), value)
 
-    def put_secrets(self, desired: DesiredSet) -> None:
+    def put_secrets(self, set_id: str, fresh: Mapping[str, str]) -> None:
         """Keep what a set's references stand for until the next boot; former ones too."""
-        path = self.layout.secrets / f"{desired.set}.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
-        merged = {**known, **dict(desired.secrets)}
+        merged = {**self.secrets(set_id), **fresh}
         if merged:
-            write_private(path, merged)
+            write_private(self.layout.secrets / f"{set_id}.json", merged)
 
     def secrets(self, set_id: str) -> dict[str, str]:
         """What a set's references stand for."""
@@ -173,20 +180,36 @@ class Host:
         known: dict[str, str] = json.loads(path.read_text())
         return known
 
+    def password(self, set_id: str, ssh: Ssh) -> str | None:
+        """The hash that lets root in; None where only keys do. Raises StepFailed."""
+        if ssh.password is None:
+            return None
+        known, name = self.secrets(set_id), ssh.password.secret_ref
+        if name not in known:
+            raise StepFailed("ssh: the password's hash is lost with the boot: send the set again")
+        return known.get(f"over:{name}", known[name])
+
+    def override_password(self, set_id: str, ssh: Ssh, fresh: SecretRef) -> None:
+        """Have *fresh* stand in the document's password's place, until that is another one."""
+        assert ssh.password is not None
+        known = self.secrets(set_id)
+        self.put_secrets(set_id, {f"over:{ssh.password.secret_ref}": known[fresh.secret_ref]})
+
     def forget_secrets(self, set_id: str) -> None:
         """Remove what a set's references stand for."""
         (self.layout.secrets / f"{set_id}.json").unlink(missing_ok=True)
 
 
-def write_private(path: Path, value: Json) -> None:
-    """Write JSON that nobody else reads, whole and durably."""
+def write_private(path: Path, value: Json, *, durably: bool = True) -> None:
+    """Write JSON that nobody else reads, whole; a power cut may take what is not *durably* so."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(json.dumps(value))
         file.flush()
-        os.fsync(file.fileno())
+        if durably:
+            os.fsync(file.fileno())
     fresh.rename(path)
 
 

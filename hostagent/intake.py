@@ -26,7 +26,7 @@ def take_set(host: Host, desired: DesiredSet) -> bool:
     """
     refuse_privileges(host, desired)
     document = document_of(replace(desired, operations=()))
-    host.put_secrets(desired)
+    host.put_secrets(desired.set, dict(desired.secrets))
     with host.store.transaction():
         found = host.store.rows(SetRow, set=desired.set)
         former = found[0] if found else None

@@ -24,10 +24,14 @@ from setspec.desired import (
     PlacedImage,
     PlacedVolume,
     Port,
+    SetPassword,
     Tombstone,
 )
-from setspec.normal import Network, SetSpec, Volume
+from setspec.normal import Network, SecretRef, SetSpec, Volume
+from setspec.secrets import Secret, SecretKind
 from setspec.setdocument import Accepted, Defaults, read_set
+from setspec.shape import Texts
+from sshd.password import PASSWORD, hashed
 
 PROJECT = "local"
 
@@ -41,11 +45,8 @@ class Local:
     config: Config
 
     def read(self, raw: bytes) -> Accepted:
-        """Check a set document. Raises DocumentInvalid, or Refused for what is not done here."""
-        accepted = read_set(raw, _reference, Defaults(units=self.config.set.units))
-        if accepted.spec.ssh is not None:
-            raise Refused("/ssh: an agent by itself lets nobody log in by ssh")
-        return accepted
+        """Check a set document. Raises DocumentInvalid."""
+        return read_set(raw, _reference, Defaults(units=self.config.set.units))
 
     def create(self, raw: bytes, key: str | None) -> SetRow:
         """Make a set; the same *key* makes one once. Raises Conflict for a key used otherwise."""
@@ -103,14 +104,22 @@ class Local:
         self.keeper.wake(row.set)
         return self.host.store.find(SetRow, set=row.set)
 
-    def operate(self, row: SetRow, args: Args) -> str:
+    def operate(self, row: SetRow, args: Args, secrets: Texts = ()) -> str:
         """Have an operation carried out once; answer its id."""
         operation = Operation(id=str(uuid.uuid4()), args=args)
         with self.host.store.transaction():
             former = self.host.desired(self._fresh(row))
-            take_set(self.host, replace(former, operations=(operation,)))
+            take_set(self.host, replace(former, operations=(operation,), secrets=secrets))
         self.keeper.wake(row.set)
         return operation.id
+
+    def set_password(self, row: SetRow, password: str) -> str:
+        """Have another password let root in; answer the operation's id. Raises Refused."""
+        if not PASSWORD.fullmatch(password):
+            raise Refused("a password has 8 to 128 characters, and no control characters")
+        reference = str(uuid.uuid4())
+        args = SetPassword(password=SecretRef(secret_ref=reference))
+        return self.operate(row, args, ((reference, hashed(password)),))
 
     def delete(self, row: SetRow, *, purge: bool) -> None:
         """Have a set be gone."""
@@ -158,7 +167,7 @@ class Local:
             fingerprint=fingerprint(spec),
             spec=spec,
             allocation=allocation,
-            secrets=tuple((each.reference, each.value) for each in new.secrets),
+            secrets=tuple((each.reference, _kept(each)) for each in new.secrets),
         )
         take_set(self.host, desired)
         write_private(self.host.layout.set(set_id) / "document.json", new.document)
@@ -227,6 +236,11 @@ def _volumes(
     for volume in volumes:
         fresh = PlacedVolume(name=volume.name, id=volume.source or str(uuid.uuid4()))
         yield former.get(volume.name, fresh)
+
+
+def _kept(secret: Secret) -> str:
+    """What is kept of a secret: of a password, its hash alone."""
+    return hashed(secret.value) if secret.kind is SecretKind.PASSWORD else secret.value
 
 
 def _reference(_where: str, _what: str) -> str:

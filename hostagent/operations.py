@@ -6,6 +6,7 @@ so a repeat after the agent's death finds that it is done.
 
 import json
 
+from hostagent.login_steps import ChangePassword
 from hostagent.records import Attempt, AttemptState, OperationRow, OperationState
 from hostagent.seen import Seen
 from hostagent.set_steps import BeginOperation, DeployFiles, EndOperation
@@ -29,6 +30,11 @@ def begin(seen: Seen, operation: OperationRow) -> Step | None:
         return EndOperation(set_id, operation.id)
     if operation.kind == "deploy":
         return DeployFiles(set_id, operation.id)
+    if operation.kind == "set-password":
+        ssh = seen.desired.spec.ssh
+        if ssh is None or ssh.password is None:
+            return EndOperation(set_id, operation.id, "by the set's document no password opens it")
+        return ChangePassword(set_id, operation.id)
     if operation.kind not in REPLACING:
         return EndOperation(set_id, operation.id, f"this host does no {operation.kind}")
     if operation.kind == "restart" and seen.desired.level is not Level.RUNNING:

@@ -4,15 +4,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Final
 
 from hostagent.ports import Json
 from hostagent.records import Attempt, ContainerRow, SetRow, parsed
 from runspec.limits import Limits
 from setspec.canonical import digest
 from setspec.desired import DesiredSet
-from setspec.normal import Container, Infra, Workload
+from setspec.normal import Container, Infra, Ssh, Workload
 from setspec.shape import dump, load
+from sshd.bundle import workload
 
+SSH: Final = "_ssh"
+"""The row of sshd beside a container; no container is called so."""
 _LIVE = ("cpu", "mem", "restart", "readiness", "stop", "image", "index")
 """What is changed without a new container; an image counts by its digest."""
 
@@ -55,6 +59,18 @@ def wanted(
         image=image,
         digest=ready["digest"],
         fingerprint=_fingerprint(spec, ready["digest"]),
+    )
+
+
+def login_recipe(ssh: Ssh, target: Attempt) -> Recipe:
+    """What sshd beside *target* is made of; with each run of the container it is another one."""
+    spec = json.dumps(dump(workload(workload_of(target.spec))))
+    return Recipe(
+        workload=workload_of(spec),
+        spec=spec,
+        image="{}",
+        digest=target.digest,
+        fingerprint=digest({"beside": target.id, "ssh": dump(ssh)}),
     )
 
 

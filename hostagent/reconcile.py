@@ -9,8 +9,9 @@ from typing import Final
 
 from hostagent import attempt_steps as attempts
 from hostagent import set_steps as sets
+from hostagent.login_steps import CreateLogin
 from hostagent.operations import begin, finish, to_replace
-from hostagent.recipes import limits_in, workload_of
+from hostagent.recipes import SSH, limits_in, workload_of
 from hostagent.records import Attempt, AttemptState
 from hostagent.seen import Seen
 from hostagent.step import Step
@@ -203,6 +204,8 @@ def _run(draft: _Draft) -> None:
     _retire(draft)
     if draft.steps and not seen.is_prepared:
         return
+    if seen.desired.level is Level.RUNNING:
+        _let_in(draft)
     busy = _operate(draft)
     if _make(draft) and seen.desired.level is Level.RUNNING:
         _keep(draft, busy)
@@ -234,7 +237,7 @@ def _is_whole(seen: Seen) -> bool:
 def _retire(draft: _Draft) -> None:
     """Containers that the set has no more, and attempts that nothing refers to."""
     seen = draft.seen
-    names = {name for name, _ in seen.workloads}
+    names = {name for name, _ in seen.workloads} | ({SSH} if seen.desired.spec.ssh else set())
     for name, row in seen.containers.items():
         if name not in names:
             if _stop_container(draft, name):
@@ -244,6 +247,25 @@ def _retire(draft: _Draft) -> None:
         for attempt in seen.attempts.values():
             if attempt.container == name and attempt.id not in kept:
                 draft.add(attempts.Remove(seen.row.set, attempt.id, disk=_is_alone(seen, attempt)))
+
+
+def _let_in(draft: _Draft) -> None:
+    """Sshd beside its container: as long as that runs, and for each run of it anew."""
+    seen = draft.seen
+    wanted, own = seen.login, seen.current(SSH)
+    if seen.desired.spec.ssh is None:  # then it is a container that the set has no more
+        return
+    if own is None:
+        if wanted is not None:
+            draft.add(CreateLogin(seen.row.set, SSH))
+    elif wanted is None or own.recipe != wanted.fingerprint:
+        draft.add(attempts.Remove(seen.row.set, own.id))
+    elif own.state is AttemptState.CREATED:
+        draft.add(attempts.Start(seen.row.set, own.id))
+    elif own.state is AttemptState.STARTED:
+        _settle(draft, own, wanted.workload)
+    else:
+        _again(draft, SSH, own, wanted.workload)
 
 
 def _is_alone(seen: Seen, attempt: Attempt) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hostagent.host import Host
 from hostagent.readings import Reading
-from hostagent.recipes import Recipe, wanted
+from hostagent.recipes import Recipe, login_recipe, wanted
 from hostagent.records import (
     Attempt,
     AttemptState,
@@ -76,6 +76,15 @@ class Seen:
     def wanted(self, name: str) -> Recipe | None:
         """What a container should be made of; None while its image is not here."""
         return wanted(self.desired, self.row, self.container(name), self.attempts)
+
+    @property
+    def login(self) -> Recipe | None:
+        """What sshd should be made of; None while its container does not run, or without one."""
+        ssh = self.desired.spec.ssh
+        target = self.current(ssh.container) if ssh is not None else None
+        if ssh is None or target is None or target.id not in self.alive:
+            return None
+        return login_recipe(ssh, target) if target.state is AttemptState.STARTED else None
 
     @property
     def is_prepared(self) -> bool:

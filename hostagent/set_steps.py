@@ -222,6 +222,7 @@ class Forget(Step):
     def act(self, host: Host, _: None) -> None:
         host.images.unpin(self.set, None)
         host.forget_secrets(self.set)
+        remove_tree(host.layout.login(self.set).home)
         remove_tree(host.layout.set(self.set))
 
     def confirm(self, host: Host, _: None) -> None:

@@ -45,6 +45,20 @@ def read(root: Path, path: str) -> bytes:
             os.close(handle)
 
 
+def is_program(root: Path, path: str) -> bool:
+    """Whether a regular file is there that may be executed."""
+    with _root(root) as top:
+        try:
+            handle = _open(top, path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            mode = os.fstat(handle).st_mode
+            return stat.S_ISREG(mode) and bool(mode & 0o111)
+        finally:
+            os.close(handle)
+
+
 def write(root: Path, path: str, data: bytes, *, mode: int, uid: int, gid: int) -> None:
     """Write a file whole, or not at all; directories are made, a link there is replaced.
 

@@ -12,6 +12,7 @@ from support.agents import shop
 from support.daemons import BIN, Daemon, busybox_layer, daemon_of, running_daemon, shop_image
 from support.environment import Process
 from support.hostplaces import HostPlace
+from support.logins import Client
 from support.server import Server, running_server
 
 TALK = """{"version": "v2", "id": 1, "appkey": "com.sankuai.inf.hulk.test",
@@ -151,6 +152,7 @@ NOT_DONE: list[tuple[tuple[str, ...], str, str]] = [
     (("set-create", "-"), json.dumps(shop(networks=[{"name": "prod"}])), "no network 'prod'"),
     (("set-create", "-"), json.dumps(shop(host_network=True)), "allow_host_network"),
     (("set-create", "-"), json.dumps(shop(ssh={"password": "correct horse"})), "/ssh"),
+    (("set-password", "nothing", "-i"), "correct horse", "no set 'nothing'"),
     (("set-show", "nothing"), "", "no set 'nothing'"),
     (("set-delete", "nothing", "--yes"), "", "no set 'nothing'"),
 ]
@@ -235,3 +237,26 @@ def test_the_doctor_says_what_is_there_and_what_is_not(daemon: Daemon, tmp_path:
     told = subprocess.run([*words, str(bad)], capture_output=True, encoding="utf-8", check=False)
     assert told.returncode == 1
     assert "LACK  /nothing is there" in told.stdout
+
+
+@pytest.mark.usefixtures("process")
+def test_root_logs_in_by_the_documents_password_which_is_kept_nowhere(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    client = Client(tmp_path)
+    document = shop(networks=[{"name": "default"}], ssh={"password": SECRET})
+    daemon.climg("set-create", "--wait", "-", stdin=json.dumps(document))
+    found = daemon.show("shop")
+    address = found["addresses"][0].partition("/")[0]
+    client.trust(address, found["host_keys"])
+    namespace = daemon.place.run / "sets" / found["set"] / "net"
+    assert client.call(namespace, address, "cat /edition", password=SECRET).output == "1\n"
+    assert "ssh-ed25519 " in daemon.climg("set-show", "shop").stdout
+    assert telling(daemon.place.directory) == []
+    short = daemon.climg("set-password", "shop", "-i", stdin="short", check=False)
+    assert (short.returncode, "8 to 128 characters" in short.stderr) == (1, True)
+    daemon.climg("set-password", "shop", "-i", stdin=f"{SECRET}-2\n")
+    assert client.call(namespace, address, "id", password=SECRET).code == 255
+    assert client.call(namespace, address, "echo in", password=f"{SECRET}-2").output == "in\n"
+    assert telling(daemon.place.directory) == []
+    daemon.climg("set-delete", "shop", "--yes", "--wait")

@@ -23,6 +23,7 @@ from hostagent.store import Store
 from hostagent.volumes import DirectoryVolumes
 from hostagent.watch import Watch
 from hostagent.wiring import seccomp_of
+from runspec.bundle import program
 from setspec.canonical import fingerprint
 from setspec.desired import (
     Allocation,
@@ -34,10 +35,13 @@ from setspec.desired import (
     Port,
     Tombstone,
 )
+from setspec.normal import Exec
+from setspec.secrets import Secret, SecretKind
 from setspec.setdocument import read_set
+from sshd.password import hashed
 from support.environment import tool, wait_until
 from support.hostplaces import HostPlace
-from support.hostroots import DirectoryImages
+from support.hostroots import DirectoryImages, openssh_files
 
 ALLOWED = frozenset({"privileged", "host_path", "host_network"})
 
@@ -56,6 +60,10 @@ def images_of(place: HostPlace) -> DirectoryImages:
         images.add(f"shop:{edition}", "sha256:" + edition * 64,
                    {"config": {"Cmd": ["/bin/run.sh"]}},
                    {"bin/run.sh": run, "edition": edition})  # fmt: skip
+    images.add("sshd:1", "sha256:" + "d" * 64, {"config": {"Cmd": ["/bin/run.sh"]}},
+               {**openssh_files(), "bin/run.sh": run})  # fmt: skip
+    images.add("closed:1", "sha256:" + "e" * 64, {"config": {"Cmd": ["/bin/run.sh"]}},
+               {"etc/passwd": "root:x:0:0::/:/sbin/nologin\n", "bin/run.sh": run})  # fmt: skip
     images.add("bad:1", "sha256:" + "b" * 64, {"config": {"Cmd": ["/bin/false"]}}, {})
     images.add("missing:1", "sha256:" + "c" * 64, {"config": {"Cmd": ["/bin/nothing"]}}, {})
     return images
@@ -107,6 +115,16 @@ class Agent:
     def take(self, desired: DesiredSet) -> None:
         take_set(self.host, desired)
         self.keeper.wake(desired.set)
+
+    def take_secret(self, desired: DesiredSet, reference: str, value: str) -> None:
+        """Take a set with one more secret."""
+        self.take(replace(desired, secrets=((reference, value),)))
+
+    def run_in(self, desired: DesiredSet, name: str, *words: str) -> str:
+        """What a program in a container says."""
+        attempt = self.current(desired, name)
+        process = program(self.host.process(attempt), Exec(cmd=words[0], args=words[1:]))
+        return self.host.runtime.run(attempt.id, process, 30).output.decode()
 
     def delete_soon(self, desired: DesiredSet, *, purge: bool = False) -> None:
         take_tombstone(
@@ -230,8 +248,12 @@ def placed(document: dict[str, Any], *, set_id: str | None = None, octet: int = 
     return DesiredSet(
         set=set_id or str(uuid.uuid4()), generation=1, project="p", level=Level.RUNNING,
         fingerprint=fingerprint(spec), spec=spec, allocation=allocation,
-        secrets=tuple((secret.reference, secret.value) for secret in accepted.secrets),
+        secrets=tuple((secret.reference, _kept(secret)) for secret in accepted.secrets),
     )  # fmt: skip
+
+
+def _kept(secret: Secret) -> str:
+    return hashed(secret.value) if secret.kind is SecretKind.PASSWORD else secret.value
 
 
 def changed(desired: DesiredSet, document: dict[str, Any]) -> DesiredSet:

@@ -8,28 +8,39 @@ import sys
 import time
 import traceback
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
-from hostagent import attempt_steps, points, set_steps
+from hostagent import attempt_steps, login_steps, points, set_steps
 from hostagent.intake import take_set, take_tombstone
 from hostagent.records import SetRow, Trouble
 from hostagent.step import Step
-from setspec.desired import Deploy, DesiredSet, Level, RebuildDisk, Restart, Tombstone
-from setspec.normal import File
+from setspec.desired import (
+    Deploy,
+    DesiredSet,
+    Level,
+    RebuildDisk,
+    Restart,
+    SetPassword,
+    Tombstone,
+)
+from setspec.normal import File, SecretRef
+from sshd.password import hashed
 from support.agents import Agent, changed, operated, placed, shop
 from support.hostplaces import HostPlace, host_place
 
 SECONDS = 120.0
 _DONE, _FAILED = 0, 3
-_ = (attempt_steps, set_steps)  # the steps that there are
+_ = (attempt_steps, login_steps, set_steps)  # the steps that there are
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing that is asked of an agent: a set as it should be, or its end."""
+    """One thing that is asked of an agent: sets as they should be, or their end."""
 
     name: str
-    desired: DesiredSet
+    sets: tuple[DesiredSet, ...]
     delete: bool = False
 
 
@@ -51,8 +62,16 @@ def all_points() -> set[str]:
     return {point for kind in kinds() for point in kind.points()}
 
 
-def story() -> list[Act]:
-    """All that can be asked of a set, one after the other."""
+def story(sets: int = 1) -> list[Act]:
+    """All that can be asked of a set, one after the other; of so many at once."""
+    stories = [_story(octet) for octet in range(2, 2 + sets)]
+    return [
+        Act(name, tuple(each[place][1] for each in stories), delete=name == "delete")
+        for place, (name, _) in enumerate(stories[0])
+    ]
+
+
+def _story(octet: int) -> list[tuple[str, DesiredSet]]:
     quick = {"exec": {"cmd": "/bin/true"}, "min_ready_s": 0}
     document = shop(
         {"mounts": [{"path": "/vol", "volume": "v"}]},
@@ -61,7 +80,7 @@ def story() -> list[Act]:
         volumes=[{"name": "v", "quota": "1Gi"}],
     )
     web, other = document["containers"]
-    first = placed(document)
+    first = placed(document, octet=octet)
     files = (File(path="/etc/motd", content="hello\n"),)
     web |= {"image": "shop:2"}
     second = changed(first, document)
@@ -69,24 +88,28 @@ def story() -> list[Act]:
     third = changed(second, document)
     other |= {"image": "shop:1", "mem": "48Mi", "readiness": quick}
     extra = {**web, "name": "c2", "index": 2, "mounts": []}
+    document["ssh"] = {"container": "c1", "password": "correct horse"}
     fourth = changed(third, {**document, "containers": [web, other, extra]})
     fifth = changed(fourth, document)
+    fresh = SetPassword(password=SecretRef(secret_ref="fresh"))  # noqa: S106
+    secrets = (*fifth.secrets, ("fresh", hashed("another horse")))
     suspended = replace(fifth, level=Level.SUSPENDED)
     return [
-        Act("create", first),
-        Act("restart", operated(first, Restart(containers=("c1",)))[0]),
-        Act("deploy", operated(first, Deploy(container="c1", files=files))[0]),
-        Act("rebuild", operated(first, RebuildDisk(containers=("c1",)))[0]),
-        Act("gray update", second),
-        Act("rolled back", third),
-        Act("grow", fourth),
-        Act("shrink", fifth),
-        Act("suspend", suspended),
-        Act("resume", fifth),
-        Act("stop", replace(fifth, level=Level.STOPPED)),
-        Act("start", fifth),
-        Act("suspend again", suspended),
-        Act("delete", suspended, delete=True),
+        ("create", first),
+        ("restart", operated(first, Restart(containers=("c1",)))[0]),
+        ("deploy", operated(first, Deploy(container="c1", files=files))[0]),
+        ("rebuild", operated(first, RebuildDisk(containers=("c1",)))[0]),
+        ("gray update", second),
+        ("rolled back", third),
+        ("grow, and let in", fourth),
+        ("shrink", fifth),
+        ("another password", replace(operated(fifth, fresh)[0], secrets=secrets)),
+        ("suspend", suspended),
+        ("resume", fifth),
+        ("stop", replace(fifth, level=Level.STOPPED)),
+        ("start", fifth),
+        ("suspend again", suspended),
+        ("delete", suspended),
     ]
 
 
@@ -129,33 +152,41 @@ def live(place: HostPlace, act: Act, deadly: str | None = None) -> Result:
 
 
 def _live(place: HostPlace, act: Act) -> None:
-    """One life of an agent, in this thread alone, until nothing is left to do."""
+    """One life of an agent, until nothing is left to do for any of its sets."""
     logging.disable(logging.CRITICAL)
     agent = Agent(place, start=False)
-    desired = act.desired
-    if act.delete:
-        with contextlib.suppress(Exception):
-            take_tombstone(
-                agent.host, Tombstone(set=desired.set, generation=desired.generation, purge=True)
-            )
+    for desired in act.sets:
+        if act.delete:
+            tombstone = Tombstone(set=desired.set, generation=desired.generation, purge=True)
+            with contextlib.suppress(Exception):
+                take_tombstone(agent.host, tombstone)
+        else:
+            take_set(agent.host, desired)
+    if len(act.sets) == 1:
+        _settle(agent, act.sets[0])
     else:
-        take_set(agent.host, desired)
-    end = time.monotonic() + SECONDS
-    while True:
-        left = agent.keeper.settle(desired.set)
-        if left.wake_at is None:
-            break
-        assert time.monotonic() < end, f"it does not settle: {agent.host.store.rows(Trouble)}"
-        time.sleep(min(max(left.wake_at - agent.host.now(), 0.01), 0.2))
+        with ThreadPoolExecutor(len(act.sets)) as workers:
+            list(workers.map(partial(_settle, agent), act.sets))
     troubles = agent.host.store.rows(Trouble)
     assert not troubles, troubles
     assert bool(agent.host.store.rows(SetRow)) != act.delete
 
 
+def _settle(agent: Agent, desired: DesiredSet) -> None:
+    """Do all that there is to do for one set, as one worker."""
+    end = time.monotonic() + SECONDS
+    while True:
+        left = agent.keeper.settle(desired.set)
+        if left.wake_at is None:
+            return
+        assert time.monotonic() < end, f"it does not settle: {agent.host.store.rows(Trouble)}"
+        time.sleep(min(max(left.wake_at - agent.host.now(), 0.01), 0.2))
+
+
 def effects(place: HostPlace, desired: DesiredSet) -> Counter[str]:
     """What containers have done, as they say it themselves: beginnings and ends."""
     found: Counter[str] = Counter()
-    for path in (place.state / "sets" / desired.set / "logs").glob("*"):
+    for path in (place.state / "sets" / desired.set / "logs").glob("c*"):
         text = path.read_text()
         found[f"{path.name} began"] = text.count("run by")
         found[f"{path.name} ended"] = text.count("bye")
@@ -172,13 +203,16 @@ def undisturbed() -> Undisturbed:
     with host_place() as place:
         for act in story():
             result = live(place, act)
-            found[act.name] = (result, effects(place, act.desired))
+            found[act.name] = (result, effects(place, act.sets[0]))
         assert not place.leftovers()
     return found
 
 
-def deaths(known: Undisturbed, *, every: bool) -> Counter[str]:
+def deaths(known: Undisturbed, *, every: bool, sets: int = 1) -> Counter[str]:
     """Live the story, dying at points: at each once, or (*every*) at each in every act.
+
+    With several *sets* all of them are worked on at once: where one of them comes to the point, the
+    others are wherever they are.
 
     After a death the next life goes on from there, and dies at the next point. A point that it
     does not come to any more is tried first, in another place. Every act must end with the same
@@ -194,20 +228,21 @@ def deaths(known: Undisturbed, *, every: bool) -> Counter[str]:
         planned |= set(passed)
     while any(todo.values()):
         with host_place() as place:
-            for act in story():
+            for act in story(sets):
                 left = todo[act.name]
                 while left and live(place, act, left[0]).died:
                     died[left.pop(0)] += 1
                 live(place, act)
-                assert effects(place, act.desired) == known[act.name][1], (act.name, left)
+                for desired in act.sets:
+                    assert effects(place, desired) == known[act.name][1], (act.name, left)
             assert not place.leftovers(), place.leftovers()
     return died
 
 
 def main() -> None:
-    """The long form: at every point of every act."""
+    """The long form: at every point of every act, in the midst of three sets."""
     known = undisturbed()
-    died = deaths(known, every=True)
+    died = deaths(known, every=True, sets=3)
     print(f"died {died.total()} times, at {len(died)} points of {len(all_points())}")  # noqa: T201
     assert set(died) == all_points()
 

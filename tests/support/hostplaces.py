@@ -94,7 +94,7 @@ class HostPlace:
             str(path.relative_to(self.directory))
             for sub in (
                 "state/sets", "state/exits", "state/volumes", "run/sets", "run/runtime",
-                "run/sockets", "run/secrets", "disks",
+                "run/sockets", "run/secrets", "run/ssh", "disks",
                 "state/disks",
             )
             for path in (self.directory / sub).glob("[!.]*")

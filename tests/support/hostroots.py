@@ -1,10 +1,15 @@
 """Root filesystems of busybox, in place of images: directories that are copied."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from hostagent.errors import StepFailed
 from hostagent.ports import Json, ReadyImage
+from sshd.kit import closure
+from support.environment import tool
+
+Files = Mapping[str, str | bytes]
 
 APPLETS = [
     "sh",
@@ -58,16 +63,23 @@ def make_root(root: Path) -> Path:
     return root
 
 
+def openssh_files() -> Files:
+    """Files of an image with sshd of its own: this machine's, with its libraries."""
+    found = closure(Path(tool("sshd")))
+    accounts = "root:x:0:0::/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n"
+    return {**{str(path).lstrip("/"): path.read_bytes() for path in found}, "etc/passwd": accounts}
+
+
 class DirectoryImages:
     """Images out of a table; a disk is a copy. References that it does not know are refused."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._images: dict[str, tuple[str, Json, dict[str, str]]] = {}
+        self._images: dict[str, tuple[str, Json, Files]] = {}
         self.pins: set[tuple[str, int]] = set()
         self.asked: list[str] = []
 
-    def add(self, reference: str, digest: str, config: Json, files: dict[str, str]) -> None:
+    def add(self, reference: str, digest: str, config: Json, files: Files) -> None:
         """Let *reference* mean an image with *files* over busybox."""
         self._images[reference] = (digest, config, files)
 
@@ -92,7 +104,7 @@ class DirectoryImages:
                 target = making / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.unlink(missing_ok=True)
-                target.write_text(text)
+                target.write_bytes(text.encode() if isinstance(text, str) else text)
                 target.chmod(0o755)
             making.rename(root)
         return root
@@ -112,7 +124,7 @@ class DirectoryImages:
         """The disks that there are."""
         return sorted(path.name for path in self._root.iterdir())
 
-    def _files(self, digest: str) -> dict[str, str]:
+    def _files(self, digest: str) -> Files:
         for known, _, files in self._images.values():
             if known == digest:
                 return files

@@ -1,0 +1,79 @@
+"""Steps of logging in by ssh: sshd made beside a container, and root's password changed."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hostagent.attempt_steps import Make
+from hostagent.errors import StepFailed
+from hostagent.host import Host, moment, write_private
+from hostagent.ports import Made
+from hostagent.recipes import Recipe, login_recipe
+from hostagent.records import Attempt, ContainerRow, OperationState
+from hostagent.set_steps import OperationStep
+from setspec.desired import SetPassword
+from setspec.shape import load
+from sshd.login import Login
+from sshd.place import NoLogin, change_password, lay_out
+
+
+@dataclass(frozen=True, slots=True)
+class CreateLogin(Make):
+    """Make sshd beside a container that runs: an attempt of its own, in that one's namespaces."""
+
+    def act(self, host: Host, intent: Attempt) -> tuple[Attempt, Made]:
+        made = Make.act(self, host, intent)
+        self._pid(host)  # still: so it was that one's namespaces all the while
+        return made
+
+    def recipe(self, host: Host, row: ContainerRow) -> Recipe:
+        _ = row
+        ssh = self.desired(host).spec.ssh
+        assert ssh is not None
+        return login_recipe(ssh, self._target(host))
+
+    def write(self, host: Host, bundle: Path, attempt: Attempt) -> None:
+        spec = self.desired(host).spec.ssh
+        assert spec is not None
+        target = self._target(host)
+        try:
+            config = lay_out(
+                host.layout.login(self.set),
+                json.loads((host.bundle(target) / "config.json").read_text()),
+                Login(keys=spec.keys, password=host.password(self.set, spec)),
+                pid=self._pid(host),
+                cgroup=f"{host.cgroup}/sets/{self.set}/{target.id}/{attempt.id}",
+                seccomp=host.seccomp,
+            )
+        except NoLogin as error:
+            raise StepFailed(str(error)) from None
+        write_private(bundle / "config.json", config, durably=False)
+
+    def _target(self, host: Host) -> Attempt:
+        """The container's attempt."""
+        ssh = self.desired(host).spec.ssh
+        assert ssh is not None
+        row = host.store.find(ContainerRow, set=self.set, name=ssh.container)
+        return host.store.find(Attempt, id=row.current)
+
+    def _pid(self, host: Host) -> int:
+        init = self._target(host).init
+        if init is None or not init.alive:
+            raise StepFailed("the container has ended, so nobody can be let in")
+        return init.pid
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword(OperationStep):
+    """Have another password open the door, at once, and for each sshd that follows."""
+
+    def act(self, host: Host, _: None) -> None:
+        args = load(SetPassword, json.loads(self.found(host).args))
+        spec = self.desired(host).spec.ssh
+        assert spec is not None
+        host.override_password(self.set, spec, args.password)
+        change_password(host.layout.login(self.set), host.password(self.set, spec))
+
+    def confirm(self, host: Host, _: None) -> None:
+        done = OperationState.DONE
+        host.store.put(replace(self.found(host), state=done, ended=moment()))

@@ -1,0 +1,89 @@
+"""Who is let in, and the files of /etc that sshd sees in place of the image's (pure).
+
+Nothing of this is written into the container: the files are mounted where sshd runs, and nowhere
+else. So neither a hash nor a key is ever in a writable layer, or in an image made of one.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from runspec.limits import CannotRun
+from runspec.users import Account, find
+
+READ: Final = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/shells")
+"""The files of an image that this is made out of."""
+_NOBODY_COMES_IN: Final = "*"
+_SHELLS: Final = ("/bin/sh", "/bin/csh")
+"""What getusershell(3) takes for known where there is no /etc/shells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What opens the door to root."""
+
+    keys: tuple[str, ...] = ()
+    """Lines of authorized_keys."""
+    password: str | None = field(default=None, repr=False)
+    """A hash, as crypt(5) has it."""
+
+    @property
+    def authorized_keys(self) -> str:
+        """The file."""
+        return "".join(f"{each}\n" for each in self.keys)
+
+
+def root_of(image: Mapping[str, str]) -> Account:
+    """Root's account in an image; its home is where its keys are looked for."""
+    return find("0", image["/etc/passwd"], image["/etc/group"])
+
+
+def files(image: Mapping[str, str], login: Login) -> dict[str, str]:
+    """Files by their paths, as sshd is to see them; *image* has those of READ, empty if absent.
+
+    Raises CannotRun where root has no shell.
+    """
+    made = {"/etc/shadow": shadow(image["/etc/shadow"], login.password)}
+    shell = _shell(image["/etc/passwd"])
+    if shell is None:
+        made["/etc/passwd"] = f"root:x:0:0:root:/root:/bin/sh\n{image['/etc/passwd']}"
+    elif shell.rpartition("/")[2] in {"nologin", "false"}:
+        raise CannotRun(
+            f"ssh: root's shell in the image is {shell}: build the image with another one"
+        )
+    elif shell not in (image["/etc/shells"].split() or _SHELLS):
+        shells = image["/etc/shells"] or "".join(f"{each}\n" for each in _SHELLS)
+        made["/etc/shells"] = f"{shells.rstrip()}\n{shell}\n"
+    return made
+
+
+def shadow(text: str, password: str | None) -> str:
+    """A shadow file with root's hash; without one no password opens. Others keep their lines."""
+    others = [line for line in text.splitlines() if line and not line.startswith("root:")]
+    lines = [f"root:{password or _NOBODY_COMES_IN}::0:99999:7:::", *others]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def has_account(passwd: str, name: str) -> bool:
+    """Whether passwd(5) has somebody of that name."""
+    return any(fields[0] == name for fields in _entries(passwd))
+
+
+def has_group(group: str, name: str) -> bool:
+    """Whether group(5) has that group."""
+    return any(line.startswith(f"{name}:") for line in group.splitlines())
+
+
+def _shell(passwd: str) -> str | None:
+    """Root's shell; None where nobody is root."""
+    for fields in _entries(passwd):
+        if fields[0] == "root":
+            return fields[6] or "/bin/sh"
+    return None
+
+
+def _entries(passwd: str) -> Iterator[list[str]]:
+    for line in passwd.splitlines():
+        fields = line.split(":")
+        if len(fields) >= 7:
+            yield fields

@@ -1,0 +1,161 @@
+import ctypes
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from runspec.limits import CannotRun
+from sshd import bundle, hostkey
+from sshd.bundle import Beside
+from sshd.kit import KitMissing, kit, words
+from sshd.login import READ, Login, files, shadow
+from sshd.password import PASSWORD, hashed
+
+ROOT = "root:x:0:0::/root:/bin/sh\n"
+LOGIN = Login(keys=("ssh-ed25519 AAAA me",), password="$6$salt$hash")  # noqa: S106
+
+
+def image(accounts: str = "", shells: str = "") -> dict[str, str]:
+    return {**dict.fromkeys(READ, ""), "/etc/passwd": accounts, "/etc/shells": shells}
+
+
+@pytest.mark.parametrize(
+    ("seen", "paths"),
+    [
+        (image(ROOT), {"/etc/shadow"}),
+        (image(ROOT, shells="/bin/sh\n"), {"/etc/shadow"}),
+        (image("root::0:0::/root:\n"), {"/etc/shadow"}),
+        (image(), {"/etc/shadow", "/etc/passwd"}),
+        (image("web:x:1:1::/:/bin/sh\n"), {"/etc/shadow", "/etc/passwd"}),
+        (image("broken\n"), {"/etc/shadow", "/etc/passwd"}),
+        (image(ROOT.replace("/bin/sh", "/bin/bash")), {"/etc/shadow", "/etc/shells"}),
+        (image(ROOT, shells="/bin/ash\n"), {"/etc/shadow", "/etc/shells"}),
+    ],
+)
+def test_of_etc_only_that_is_another_which_must_be(seen: dict[str, str], paths: set[str]) -> None:
+    made = files(seen, LOGIN)
+    assert set(made) == paths
+    assert made.get("/etc/passwd", ROOT).startswith("root:x:0:0:")
+    if "/etc/shells" in made:
+        shell = seen["/etc/passwd"].strip().rpartition(":")[2]
+        assert made["/etc/shells"].endswith(f"\n{shell}\n")
+
+
+def test_roots_hash_takes_the_place_of_the_images_and_others_keep_theirs() -> None:
+    text = "root:!:1::::::\nweb:$6$x$y:1::::::\n\n"
+    made = shadow(text, "$6$salt$hash")
+    assert made == "root:$6$salt$hash::0:99999:7:::\nweb:$6$x$y:1::::::\n"
+    assert shadow(text, None).splitlines()[0] == "root:*::0:99999:7:::"
+    assert shadow(made, "$6$new$hash").count("root:") == 1
+
+
+@pytest.mark.parametrize("shell", ["/sbin/nologin", "/usr/bin/false"])
+def test_where_root_has_no_shell_nobody_is_let_in(shell: str) -> None:
+    with pytest.raises(CannotRun, match=shell):
+        files(image(ROOT.replace("/bin/sh", shell)), LOGIN)
+
+
+def test_without_a_password_none_is_asked_for() -> None:
+    keys = Login(keys=("a", "b"))
+    assert keys.authorized_keys == "a\nb\n"
+    assert "PasswordAuthentication no\n" in bundle.sshd_config(keys)
+    assert "PasswordAuthentication yes\n" in bundle.sshd_config(LOGIN)
+    assert "-s" in bundle.dropbear(["d"], keys, root_group=True)
+    assert "-s" not in bundle.dropbear(["d"], LOGIN, root_group=True)
+    assert "-G" not in bundle.dropbear(["d"], LOGIN, root_group=False)
+
+
+def test_a_host_key_is_the_same_one_for_both_servers(tmp_path: Path) -> None:
+    private = hostkey.make()
+    text = hostkey.for_dropbear(private)
+    (length,) = struct.unpack(">I", text[:4])
+    assert text[4 : 4 + length] == b"ssh-ed25519"
+    key = Ed25519PrivateKey.from_private_bytes(text[4 + length + 4 :][:32])
+    known = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    assert hostkey.public(private) == known
+    assert hostkey.kept(tmp_path / "none") == ()
+    (tmp_path / "key").write_bytes(private)
+    assert hostkey.kept(tmp_path / "key") == (known,)
+
+
+def test_a_password_becomes_a_hash_of_its_own_that_crypt_knows_again() -> None:
+    first, second = hashed("correct horse"), hashed("correct horse")
+    assert first != second
+    assert first.startswith("$6$rounds=100000$")
+    library = ctypes.CDLL("libcrypt.so.1")
+    library.crypt.restype = ctypes.c_char_p
+    assert library.crypt(b"correct horse", first.encode()) == first.encode()
+    assert library.crypt(b"wrong horse", first.encode()) != first.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [("12345678", True), ("1234567", False), ("x" * 128, True), ("x" * 129, False),
+     ("1234567\n", False), ("12345678\n", False), ("1234567\x00", False), ("päßwörter", True)],
+)  # fmt: skip
+def test_what_may_be_a_password(text: str, good: bool) -> None:
+    assert bool(PASSWORD.fullmatch(text)) == good
+
+
+def test_sshd_is_the_container_again_with_a_process_and_mounts_of_its_own() -> None:
+    container: dict[str, Any] = {
+        "ociVersion": "1.0.2",
+        "process": {"args": ["app"], "env": ["TOKEN=secret"], "rlimits": [], "user": {"uid": 5}},
+        "root": {"path": "/disk/root"},
+        "mounts": [{"destination": "/proc"}],
+        "linux": {
+            "cgroupsPath": "/berth/sets/s/a",
+            "namespaces": [{"type": "pid"}, {"type": "network", "path": "/net"}],
+            "resources": {"devices": [{"allow": False}], "memory": {"limit": 1}},
+            "seccomp": {"defaultAction": "x"},
+        },
+    }
+    before = json.dumps(container)
+    beside = Beside(
+        pid=77, cgroup="/berth/sets/s/a/b", words=["/dropbear"],
+        binds={"/etc/shadow": Path("/run/shadow")}, seccomp={"defaultAction": "y"},
+    )  # fmt: skip
+    made = bundle.config(container, beside)
+    assert json.dumps(container) == before
+    assert made["root"] == container["root"]
+    assert made["linux"]["namespaces"] == [
+        {"type": "pid", "path": "/proc/77/ns/pid"},
+        {"type": "network", "path": "/net"},
+    ]
+    assert made["linux"]["resources"] == {"devices": [{"allow": False}]}  # the container's count
+    assert made["linux"]["seccomp"] == {"defaultAction": "y"}
+    assert made["process"]["user"] == {"uid": 0, "gid": 0}
+    assert "secret" not in json.dumps(made)
+    shown = {each["destination"]: each for each in made["mounts"]}
+    assert set(shown) == {"/proc", "/etc/shadow"}
+    assert "ro" in shown["/etc/shadow"]["options"]
+    own = bundle.config(container, Beside(
+        pid=77, cgroup="/c", words=bundle.openssh(), binds={}, seccomp=None,
+    ))  # fmt: skip
+    assert [each["destination"] for each in own["mounts"]] == ["/proc", "/run/sshd"]
+    assert "seccomp" not in own["linux"]
+
+
+def test_a_kit_is_made_once_and_former_ones_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "kits"
+    made = kit(home)
+    assert kit(home) == made
+    assert {"dropbear", "libc.so.6"} <= {path.name for path in made.iterdir()}
+    assert all(path.stat().st_mode & 0o777 == 0o755 for path in made.iterdir())
+    said = words(made, "/k")
+    assert said[0].startswith("/k/ld-")
+    assert said[-1] == "/k/dropbear"
+    (home / "former").mkdir()
+    made.rename(home / "older")
+    assert kit(home) == made
+    assert list(home.iterdir()) == [made]
+    monkeypatch.setattr("sshd.kit._PLACES", "/nowhere")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(KitMissing, match="dropbear-bin"):
+        kit(home)
