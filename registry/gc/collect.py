@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from registry.gc import plan as planning
 from registry.gc import sweep
@@ -57,23 +58,41 @@ async def run(
 async def alone(collection: Collection, job: str = JOB) -> AsyncIterator[None]:
     """Be the only one at *job*; raises Busy. A run that lost its lease is cancelled."""
     holder = str(uuid.uuid4())
-    if not await collection.lease(job, holder, LEASE):
-        raise Busy(job)
+    ended = asyncio.Event()
     me = asyncio.current_task()
     assert me is not None
 
     async def renew() -> None:
-        held = True
-        while held:
-            await asyncio.sleep(LEASE / 4)
-            held = await collection.lease(job, holder, LEASE)
-        me.cancel("another has taken the job over")
+        while not await _passes(ended, LEASE / 4):
+            if not await collection.lease(job, holder, LEASE):
+                me.cancel("another has taken the job over")
+                return
 
+    async def let_go(*asking: asyncio.Future[Any]) -> None:
+        """Release the lease once no call is under way that may take it anew."""
+        ended.set()
+        await asyncio.wait(asking)
+        await collection.release(job, holder)
+
+    taking = asyncio.create_task(collection.lease(job, holder, LEASE))
+    try:
+        # A caller who is cancelled does not stop the ledger's thread, which takes the lease.
+        if not await asyncio.shield(taking):
+            raise Busy(job)
+    except asyncio.CancelledError:
+        await asyncio.shield(let_go(taking))
+        raise
     renewing = asyncio.create_task(renew())
     try:
         yield
     finally:
-        renewing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await renewing
-        await collection.release(job, holder)
+        await asyncio.shield(let_go(renewing))
+        if not renewing.cancelled():
+            renewing.result()
+
+
+async def _passes(event: asyncio.Event, seconds: float) -> bool:
+    """Whether *event* comes within so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()

@@ -104,6 +104,8 @@ async def remove(storage: Storage, collection: Collection, report: Report) -> No
         if not waiting:
             return
         await _hold_agreed(storage)
+        # Whoever condemned them may have died before he flushed the line.
+        await storage.flusher.flush_all()
         gone = []
         for name in waiting:
             tried.add(name)

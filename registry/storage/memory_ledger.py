@@ -348,6 +348,8 @@ class MemoryLedger:
         if self._identity is not None and self._identity[0] != identity:
             raise StorageUnavailable("the ledger belongs to another store already")
         self._identity = identity, whole
+        if whole:
+            self._names.forget_unlinked()
 
     # -- secrets of the server ------------------------------------------------------------------
 

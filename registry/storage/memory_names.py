@@ -75,6 +75,11 @@ class Names:
         for gone in [each.record.id for each in records if each.record.project == project]:
             del self.records[gone]
 
+    def forget_unlinked(self) -> None:
+        """Take out the blobs that no repository is linked to."""
+        linked = {digest for _, digest in self.links}
+        self.blobs = {digest: each for digest, each in self.blobs.items() if digest in linked}
+
     def is_named(self, name: RepositoryName, digest: Digest) -> bool:
         """Whether a manifest of the repository names the blob."""
         return any(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 
@@ -157,6 +158,22 @@ class LedgerJournalContract:
         copy = MemoryLedger()
         await copy.replay(await ledger.pending_lines())
         assert await observe(copy) == await observe(ledger)
+
+    async def test_a_blob_that_a_replay_leaves_unlinked_is_forgotten_by_the_whole_ledger(
+        self, ledger: Ledger
+    ) -> None:
+        """Its object may have left the store since: whoever pushes it brings another."""
+        copy = MemoryLedger()
+        await store(copy, SHOES, blob("sole"), blob("lace"))
+        await copy.put_manifest(put(SHOES, "a", "v1", blobs=(blob("sole"), blob("lace"))))
+        await copy.delete_manifest(SHOES, manifest("a").digest)
+        await copy.unlink_blob(SHOES, blob("sole").digest)
+        await ledger.found(IDENTITY, whole=False)
+        await ledger.replay(await copy.pending_lines())
+        await ledger.found(IDENTITY, whole=True)
+        fresh = replace(blob("sole"), object="another")
+        assert await ledger.finish_upload(SHOES, None, fresh) == fresh
+        assert (await ledger.find_blob(SHOES, blob("lace").digest)).blob == blob("lace")
 
     async def test_changes_go_on_after_a_replay(self, ledger: Ledger) -> None:
         source = MemoryLedger()

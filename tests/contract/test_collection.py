@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from registry.gc import plan, sweep
+from registry.gc import collect, plan, sweep
 from registry.gc.policy import Rules
 from registry.oci.digest import Digest
-from registry.oci.errors import BlobUnknown, ManifestBlobUnknown, ManifestUnknown
+from registry.oci.errors import (
+    BlobUnknown,
+    ManifestBlobUnknown,
+    ManifestUnknown,
+    StorageUnavailable,
+)
 from registry.oci.names import Tag
 from registry.storage.collection import Totals
 from registry.storage.flusher import Flusher
@@ -330,6 +335,78 @@ async def test_a_bad_blob_takes_another_object_once(place: Place) -> None:
     copy = MemoryLedger()
     await copy.replay(await place.ledger.pending_lines())
     assert (await copy.find_blob(SHOES, SOLE.digest)).blob == fresh
+
+
+async def test_no_object_goes_before_the_journal_says_that_nothing_names_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever condemned it may have died before the line was in the journal."""
+    blobs, journal = MemoryBlobStore(), MemoryJournal()
+    storage = Storage(blobs, journal, place.ledger, Flusher(place.ledger, journal))
+    lost = await blobs.put(Digest.of(b"lost"), 4, stream(b"lost"))
+    await place.ledger.finish_upload(SHOES, None, lost)
+    place.clock.now += GRACE + 1
+    condemned = await place.collection.condemn(SHOES, [lost.digest], place.before)
+    assert condemned.position is not None
+
+    async def break_down(_: object) -> None:
+        raise StorageUnavailable("the journal is away")
+
+    report = sweep.Report()
+    with monkeypatch.context() as away, pytest.raises(StorageUnavailable):
+        away.setattr(journal, "append", break_down)
+        await sweep.remove(storage, place.collection, report)
+    assert [each.name async for each in blobs.objects()] == [lost.object]
+    await sweep.remove(storage, place.collection, report)
+    assert report.objects == 1
+    assert await journal.heads() == {"shoes": condemned.position.sequence}
+    await storage.flusher.close()
+
+
+async def hold_lease(place: Place, ended: asyncio.Event) -> None:
+    async with collect.alone(place.collection):
+        await ended.wait()
+
+
+async def test_whoever_is_cancelled_while_he_takes_the_lease_leaves_it(place: Place) -> None:
+    """The ledger's thread goes on and takes it; nobody else should have to wait for its end."""
+    for turns in range(6):
+        task = asyncio.create_task(hold_lease(place, asyncio.Event()))
+        for _ in range(turns):
+            await asyncio.sleep(0.001 if turns > 3 else 0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        assert await place.collection.lease(collect.JOB, "another", 60), turns
+        await place.collection.release(collect.JOB, "another")
+
+
+async def test_whoever_renews_the_lease_at_the_end_leaves_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal that is under way then must not take it anew after its release."""
+    monkeypatch.setattr(collect, "LEASE", 0.02)
+    lease = place.collection.lease
+    renewing, go_on = asyncio.Event(), asyncio.Event()
+    taken: list[bool] = []
+
+    async def slowly(job: str, holder: str, seconds: float) -> bool:
+        if taken:
+            renewing.set()
+            await asyncio.shield(go_on.wait())
+        taken.append(await lease(job, holder, 3600))
+        return taken[-1]
+
+    monkeypatch.setattr(place.collection, "lease", slowly)
+    ended = asyncio.Event()
+    task = asyncio.create_task(hold_lease(place, ended))
+    await renewing.wait()
+    ended.set()
+    await asyncio.sleep(0.05)
+    assert not task.done(), "it waits for the renewal"
+    go_on.set()
+    await task
+    assert await lease(collect.JOB, "another", 60)
 
 
 # -- both orders of the locks -----------------------------------------------------------------

@@ -227,6 +227,16 @@ def restore_blobs(connection: Connection, here: int, change: Change) -> None:
     _ADD_LINK.many(connection, links)
 
 
+def forget_unlinked(connection: Connection) -> None:
+    """Forget the blobs that a replay leaves without a link.
+
+    A collector may have removed their objects, which no line tells: whoever pushed such a blob
+    would be given an object that is gone. One that is still there is an orphan.
+    """
+    linked = select(link.c.digest).where(link.c.digest == blob.c.digest)
+    connection.execute(delete(blob).where(~linked.exists()))
+
+
 def remove_record(connection: Connection, gone: str) -> None:
     """Take one record out, with what hangs on it. Idempotent."""
     marks.bury(connection, gone)

@@ -11,6 +11,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
 from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.ledger import marks, migrate, reads, records, room, uploads, writes
+from registry.storage.ledger.apply import forget_unlinked
 from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.outbox import SqlOutbox
 from registry.storage.ledger.postgresql import POOL
@@ -337,7 +338,9 @@ class SqlLedger:
             if (row.identity, row.epoch) != (identity.store, identity.epoch):
                 raise StorageUnavailable(f"the ledger belongs to store {row.identity} already")
             connection.execute(update(store).values(whole=whole))
-            if not whole:
+            if whole:
+                forget_unlinked(connection)
+            else:
                 writes.wait_for_changes(connection)
 
         await self._database.write(work)
