@@ -97,7 +97,7 @@ async def rebuild(config: Config, progress: Callable[[int, int], None]) -> int:
 async def compact(config: Config) -> int | None:
     """Fold the journal; answer the lines that are left of what was folded, None if nothing was."""
     async with stores.opened(config) as storage:
-        return await storage.journal.fold()
+        return await storage.journal.fold(since=time.time() - rules(config).trash)
 
 
 async def sync_images(
@@ -157,7 +157,7 @@ def application() -> Application:
         watch = agreement.Watch(storage)
         await _begin(watch, storage, guard)
         works = [
-            asyncio.create_task(_watch(watch, storage, guard)),
+            asyncio.create_task(_watch(config, watch, storage, guard)),
             asyncio.create_task(_keep(config, storage)),
         ]
         if config.glance.enabled:
@@ -231,7 +231,9 @@ async def _tend(config: Config, opened: stores.Stores) -> None:
         await tender.run()
 
 
-async def _watch(watch: agreement.Watch, storage: Storage, guard: Guard) -> None:
+async def _watch(
+    config: Config, watch: agreement.Watch, storage: Storage, guard: Guard
+) -> None:
     """Every second: do store and ledger still, or again, fit together? Every hour: keys, journal.
 
     After an interruption at once, since nothing is changed until it is known.
@@ -249,6 +251,7 @@ async def _watch(watch: agreement.Watch, storage: Storage, guard: Guard) -> None
             if second % 3600 == 0:
                 if guard.tokens is not None:
                     await guard.tokens.rotate()
-                await storage.journal.fold(at_least=FOLD_AT)
+                since = time.time() - rules(config).trash
+                await storage.journal.fold(at_least=FOLD_AT, since=since)
         except RegistryError as error:
             _log.warning("not now: %s", error)

@@ -20,7 +20,7 @@ from registry.oci.errors import StorageUnavailable
 from registry.storage import journal_folds
 from registry.storage.durable import make_directory, sync_directory, write_all, write_aside
 from registry.storage.faults import unavailable_on
-from registry.storage.folding import Folded
+from registry.storage.folding import NEVER, Folded
 from registry.storage.lines import advance, decode, decode_heads, encode, encode_heads, position_of
 from registry.storage.records import JournalLine, Position, StoreIdentity
 
@@ -76,9 +76,9 @@ class FilesystemJournal:
     async def folded(self) -> Mapping[str, Folded]:
         return await self._alone(self._folded)
 
-    async def fold(self, *, at_least: int = 0) -> int | None:
+    async def fold(self, *, at_least: int = 0, since: float = NEVER) -> int | None:
         with unavailable_on(OSError):
-            return await asyncio.to_thread(self._fold, at_least)
+            return await asyncio.to_thread(self._fold, at_least, since)
 
     async def heads(self) -> Mapping[str, int]:
         return await self._alone(self._durable_heads)
@@ -231,7 +231,7 @@ class FilesystemJournal:
             return {}
         return journal_folds.bounds(first.starts(), self._heads_before(first.number + 1))
 
-    def _fold(self, at_least: int) -> int | None:
+    def _fold(self, at_least: int, since: float) -> int | None:
         last = self._last() - 1  # the last one is still written to
         logs = [path for path in self._directory.glob("*.log") if int(path.stem) <= last]
         first = journal_folds.beginning(self._directory)
@@ -240,7 +240,9 @@ class FilesystemJournal:
             return None
         end = self._file(last).stat().st_size
         old = [*logs, *([] if first.path is None else [first.path])]
-        return journal_folds.fold(self._directory, last, lambda: self._lines(last, end), old)
+        return journal_folds.fold(
+            self._directory, last, lambda: self._lines(last, end), old, since
+        )
 
     def _end(self) -> tuple[int, int]:
         with held_end(self._directory) as end:

@@ -78,16 +78,20 @@ def beginning(directory: Path) -> Beginning:
 
 
 def fold(
-    directory: Path, last: int, logs: Callable[[], Iterable[JournalLine]], old: list[Path]
+    directory: Path,
+    last: int,
+    logs: Callable[[], Iterable[JournalLine]],
+    old: list[Path],
+    since: float,
 ) -> int | None:
     """Write the fold of all *logs* says, up to log *last*, then remove *old*; how many lines.
 
-    None where somebody reads or folds at this moment. *logs* is asked twice for the same lines.
+    What was deleted after *since* stays. None where somebody reads or folds at this moment. *logs* is asked twice for the same lines.
     """
     with _lock(directory, fcntl.LOCK_EX) as held:
         if not held:
             return None
-        folding = Fold()
+        folding = Fold(since)
         for line in logs():
             folding.look(line)
         starts = {name: bound.start for name, bound in folding.bounds().items()}

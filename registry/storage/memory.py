@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
-from registry.storage.folding import Fold, Folded
+from registry.storage.folding import NEVER, Fold, Folded
 from registry.storage.layout import new_object_name
 from registry.storage.lines import encode
 from registry.storage.ports import SegmentWriter
@@ -147,10 +147,10 @@ class MemoryJournal:
         for line in list(self._lines):
             yield line
 
-    async def fold(self, *, at_least: int = 0) -> int | None:
+    async def fold(self, *, at_least: int = 0, since: float = NEVER) -> int | None:
         if sum(len(line.content) for line in self._lines) < max(at_least, 1):
             return None
-        folding = Fold()
+        folding = Fold(since)
         for line in self._lines:
             folding.look(line)
         self._lines = list(folding.folded(self._lines))

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
 from registry.oci.names import Reference, RepositoryName, Tag
-from registry.storage.folding import Folded
+from registry.storage.folding import NEVER, Folded
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -134,9 +134,10 @@ class Journal(Protocol):
         """Every line, of each project in order; where it was folded, what is left instead."""
         ...
 
-    async def fold(self, *, at_least: int = 0) -> int | None:
+    async def fold(self, *, at_least: int = 0, since: float = NEVER) -> int | None:
         """Put fewer lines that make the same names in place of many old ones; how many.
 
+        What was deleted after *since* (seconds, UTC) can be taken back by what they make, too.
         None where less than *at_least* bytes could be folded, or somebody reads or folds now.
         """
         ...

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 from registry.oci.errors import RegistryError
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.changes import Change, from_line, to_line
-from registry.storage.folding import Fold
+from registry.storage.folding import NEVER, Fold
+from registry.storage.ledger import SqlLedger
 from registry.storage.memory_ledger import MemoryLedger
 from registry.storage.memory_names import Names
 from registry.storage.records import JournalLine, Member, Position
@@ -19,6 +22,7 @@ from support.ledgers import (
     HATS,
     MORE_SHOES,
     SHOES,
+    Template,
     blob,
     manifest,
     platform,
@@ -27,6 +31,7 @@ from support.ledgers import (
     tagged,
 )
 
+TEMPLATE = Template(Path(mkdtemp()))
 CONTENT = {"a": (), "b": ("sole",), "c": ("lace",), "d": ("lace", "sole")}
 NAMES = st.sampled_from([SHOES, MORE_SHOES, HATS])
 WORDS = st.sampled_from("abcd")
@@ -97,8 +102,8 @@ def live(steps: Sequence[Any]) -> list[JournalLine]:
     return asyncio.run(work())
 
 
-def fold(lines: Sequence[JournalLine]) -> list[JournalLine]:
-    folding = Fold()
+def fold(lines: Sequence[JournalLine], since: float = NEVER) -> list[JournalLine]:
+    folding = Fold(since)
     for line in lines:
         folding.look(line)
     folded = list(folding.folded(lines))
@@ -128,16 +133,51 @@ def names(lines: Sequence[JournalLine]) -> Names:
 @given(st.lists(STEPS, max_size=40), st.data())
 def test_a_fold_makes_the_same_names(steps: list[Any], data: st.DataObject) -> None:
     lines = live(steps)
-    folded = fold(lines)
+    moments = [from_line(line.content).at for line in lines]
+    since = data.draw(st.sampled_from([NEVER, 0.0, *moments]))
+    folded = fold(lines, since)
     assert names(folded) == names(lines)
     assert len(folded) <= len(lines)
-    assert fold(folded) == folded, "what is folded folds no further"
+    assert fold(folded, since) == folded, "what is folded folds no further"
     # A fold of a part, with the rest behind it, as a journal has them.
     cut = data.draw(st.integers(0, len(lines)))
     kept = {line.position for line in lines[:cut]}
-    assert names([*fold(lines[:cut]), *(line for line in lines if line.position not in kept)]) == (
+    assert names([*fold(lines[:cut], since), *(line for line in lines if line.position not in kept)]) == (
         names(lines)
     )
+
+
+async def thrown_away(lines: Sequence[JournalLine], path: Path) -> list[tuple[object, ...]]:
+    """What can be taken back where *lines* were replayed."""
+    ledger = SqlLedger(await TEMPLATE.copy(path))
+    starts = {line.position.project: line.position.sequence - 1 for line in reversed(lines)}
+    for project, start in starts.items():
+        await ledger.restart(project, start)
+    await ledger.replay(lines)
+    found = []
+    for each in await ledger.trash.list(limit=100):
+        content = await ledger.trash.content(each.id)
+        found.append((each.deleted_at, str(each.repository), content, each.tags, each.whole))
+    await ledger.close()
+    return sorted(found)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(STEPS, max_size=40), st.data())
+def test_what_was_deleted_of_late_can_be_taken_back_after_a_fold(
+    steps: list[Any], data: st.DataObject
+) -> None:
+    lines = []
+    for line in live(steps):
+        change = from_line(line.content)
+        if change.op == "put" and data.draw(st.booleans()):
+            change = replace(change, op="undelete")
+        lines.append(JournalLine(line.position, to_line(change)))
+    since = data.draw(st.sampled_from([from_line(line.content).at for line in lines] or [0.0]))
+    with TemporaryDirectory() as directory:
+        whole = asyncio.run(thrown_away(lines, Path(directory) / "whole.db"))
+        folded = asyncio.run(thrown_away(fold(lines, since), Path(directory) / "folded.db"))
+    assert folded == [each for each in whole if cast("float", each[0]) >= since]
 
 
 def test_a_repository_that_is_empty_is_still_known() -> None:

@@ -58,6 +58,8 @@ from registry.storage.ledger.schema import (
     repository,
     store,
     tag,
+    trash,
+    trash_reference,
 )
 from registry.storage.records import (
     BlobRecord,
@@ -365,6 +367,9 @@ def restart(connection: Connection, name: str, sequence: int) -> None:
     """As in Ledger.restart."""
     lock_project(connection, name)
     here = select(repository.c.id).where(repository.c.project_id == name)
+    thrown = select(trash.c.id).where(trash.c.repository_id.in_(here))
+    connection.execute(delete(trash_reference).where(trash_reference.c.trash_id.in_(thrown)))
+    connection.execute(delete(trash).where(trash.c.repository_id.in_(here)))
     for table in (tag, reference, manifest):
         connection.execute(delete(table).where(table.c.repository_id.in_(here)))
     for limited in (

@@ -69,13 +69,15 @@ class Folds:
                 yield line
         reading.end()
 
-    async def write(self, project: str, end: int, lines: AsyncIterator[JournalLine]) -> int | None:
+    async def write(
+        self, project: str, end: int, lines: AsyncIterator[JournalLine], since: float
+    ) -> int | None:
         """Fold *lines*, which are all of *project* up to *end*; how many are left.
 
-        None, and nothing is written, where that would be as many.
+        What was deleted after *since* stays. None, and nothing is written, where that would be as many.
         """
         with tempfile.TemporaryFile() as spool, tempfile.TemporaryFile() as folded:
-            folding = Fold()
+            folding = Fold(since)
             total = 0
             async for batch in _batches(lines):
                 total += len(batch)

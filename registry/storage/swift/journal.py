@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Final
 
 from registry.oci.errors import StorageUnavailable
-from registry.storage.folding import Folded
+from registry.storage.folding import NEVER, Folded
 from registry.storage.lines import decode, encode
 from registry.storage.records import JournalLine, Position, StoreIdentity
 from registry.storage.swift.account import SwiftAccount
@@ -180,13 +180,13 @@ class SwiftJournal:
         folds = await self._folds.find()
         return {name: Folded(newest.start, newest.end) for name, (newest, *_) in folds.items()}
 
-    async def fold(self, *, at_least: int = 0) -> int | None:
+    async def fold(self, *, at_least: int = 0, since: float = NEVER) -> int | None:
         if self._folding.locked():
             return None
         async with self._folding:
-            return await self._fold(at_least)
+            return await self._fold(at_least, since)
 
-    async def _fold(self, at_least: int) -> int | None:
+    async def _fold(self, at_least: int, since: float) -> int | None:
         folds = await self._folds.find()
         ends = {project: newest.end for project, (newest, *_) in folds.items()}
         fresh: dict[str, int] = {}
@@ -209,7 +209,7 @@ class SwiftJournal:
             generations = folds.get(project, [])
             newest = generations[0] if generations else None
             lines = self._lines(project, newest, heads[project])
-            count = await self._folds.write(project, heads[project], lines)
+            count = await self._folds.write(project, heads[project], lines, since)
             if count is not None:
                 left = (left or 0) + count
                 outdated = [fold.place for fold in generations[1:]]
