@@ -1,0 +1,75 @@
+"""Faults put into the collector on purpose: the race that stays green on one is no good."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from sqlalchemy import ColumnElement, Connection, Select, true
+
+from registry.oci.digest import Digest
+from registry.storage import filesystem
+from registry.storage.ledger import condemning, ledger
+
+
+class Unlocking(Select[Any]):
+    """A SELECT that locks nothing."""
+
+    inherit_cache = True
+
+    def with_for_update(self, **_: Any) -> Self:
+        return self
+
+
+def nothing_is_locked() -> None:
+    """Condemnation takes neither the project's row nor the blobs'."""
+
+    def unlocked(connection: Connection, name: str) -> None:
+        del connection, name
+
+    class Unlocked:
+        """The module `writes`, as condemnation sees it."""
+
+        def __getattr__(self, name: str) -> Any:
+            return unlocked if name == "lock_project" else getattr(real, name)
+
+    module: Any = condemning
+    real = module.writes
+    module.writes = Unlocked()
+    module.select = Unlocking
+
+
+def nothing_is_looked_at_again() -> None:
+    """Whatever the plan says goes."""
+
+    def condemned(before: float) -> ColumnElement[bool]:
+        del before
+        return true()
+
+    module: Any = condemning
+    module.is_unneeded = condemned
+
+
+def an_object_name_is_used_again() -> None:
+    """A deletion that comes late then hits what was pushed since."""
+
+    def same(digest: Digest) -> str:
+        return f"{digest.algorithm}/{digest.encoded}/00000000-0000-0000-0000-000000000001"
+
+    module: Any = filesystem
+    module.new_object_name = same
+
+
+def a_rebuilt_ledger_knows_objects_that_are_gone() -> None:
+    """Whoever pushes a blob that was collected before is given the object of that time."""
+    module: Any = ledger
+    module.forget_unlinked = lambda _: None
+
+
+PLANTS: dict[str, Callable[[], None]] = {
+    plant.__name__: plant
+    for plant in (
+        nothing_is_locked,
+        nothing_is_looked_at_again,
+        an_object_name_is_used_again,
+        a_rebuilt_ledger_knows_objects_that_are_gone,
+    )
+}
