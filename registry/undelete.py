@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from registry.describe import Describer
+from registry.limits import Leave
 from registry.oci import manifest as manifests
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown, TagTaken
@@ -39,15 +40,17 @@ async def restore(
     rules: PushRules,
     repository: RepositoryName,
     wanted: Reference | None,
+    leave: Leave | None = None,
 ) -> Restored:
     """Take back a tag; a manifest with the tags it lost; or what went with the whole repository.
 
     An index brings back those of its manifests that are in the trash too. Raises ManifestUnknown
     where the trash has none such, and TagTaken where a tag that was asked for is on another
-    manifest by now; ManifestBlobUnknown where something that it names is gone for good.
+    manifest by now; ManifestBlobUnknown where something that it names is gone for good, and
+    QuotaExceeded.
     """
     entries = await _all(trash, repository)
-    restorer = _Restorer(storage, trash, rules, repository, entries)
+    restorer = _Restorer(storage, trash, rules, repository, entries, leave or Leave())
     if wanted is None:
         await restorer.restore_whole(entries)
     elif isinstance(wanted, Tag):
@@ -85,11 +88,13 @@ class _Restorer:
         rules: PushRules,
         repository: RepositoryName,
         entries: Iterable[TrashEntry],
+        leave: Leave,
     ) -> None:
         """*entries* are all that the repository has in the trash, the newest first."""
         self._storage = storage
         self._trash = trash
         self._rules = rules
+        self._leave = leave
         self._repository = repository
         self._newest: dict[Digest, TrashEntry] = {}
         for each in entries:
@@ -179,7 +184,7 @@ class _Restorer:
             drafts=await describer.draft(tags, record, manifest) if tags else (),
             sparse=not trusting,
         )
-        await self._storage.flusher.flush(await self._trash.put_back(put))
+        await self._storage.flusher.flush(await self._trash.put_back(put, self._leave))
 
     async def _is_absent(self, digest: Digest) -> bool:
         try:

@@ -11,10 +11,12 @@ from registry import undelete
 from registry.api.endpoint import Call, Endpoint
 from registry.auth import policy
 from registry.auth.ports import Action
+from registry.limits import Leave
 from registry.oci.errors import Unsupported
 from registry.oci.names import parse_reference
 from registry.push import PushRules
 from registry.storage.trash import Trash, TrashEntry
+from registry.v2api import links
 
 PUSH = frozenset({Action.PULL, Action.PUSH})
 DELETE = frozenset({Action.DELETE})
@@ -64,8 +66,9 @@ class TrashApi:
             raise Unsupported("name one reference, or none for what went with the repository")
         reference = parse_reference(named[0]) if named else None
         rules: PushRules = call.request.app.state.push_rules
+        leave = Leave(await call.storage.allowances.find(call.repository.project))
         restored = await undelete.restore(
-            call.storage, self._trash, rules, call.repository, reference
+            call.storage, self._trash, rules, call.repository, reference, leave
         )
         body = {
             "repository": call.name,
@@ -75,7 +78,7 @@ class TrashApi:
             "taken": {tag: str(digest) for tag, digest in sorted(restored.taken.items())},
             "more": restored.more,
         }
-        return JSONResponse(body)
+        return JSONResponse(body, headers=links.warning(leave.warning))
 
     async def _delete(self, call: Call) -> Response:
         """DELETE: manifests and tags go to the trash; to be repeated while ``more`` is true."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from registry.limits import Leave
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
 from registry.storage.records import ManifestPut, Position
@@ -64,13 +65,13 @@ class Trash(Protocol):
         """The manifest's bytes; raises ManifestUnknown where the entry is not there any more."""
         ...
 
-    async def put_back(self, put: ManifestPut) -> Position:
+    async def put_back(self, put: ManifestPut, leave: Leave | None = None) -> Position:
         """Put a manifest that is in the trash once more, and take it out there.
 
         As Ledger.put_manifest; its blobs are promised anew. What of its entries has other tags
         than those of *put* stays, with these. Raises ManifestUnknown where the trash of the
-        repository does not have it, TagTaken where a tag is on another manifest by now, and
-        ManifestBlobUnknown.
+        repository does not have it, TagTaken where a tag is on another manifest by now,
+        ManifestBlobUnknown, and QuotaExceeded.
         """
         ...
 

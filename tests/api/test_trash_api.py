@@ -9,8 +9,10 @@ import pytest
 from registry import undelete
 from registry.api.trash import TrashApi
 from registry.auth.open import OpenIdentity
+from registry.limits import UNBOUNDED, FixedAllowances, Limits
 from registry.oci.descriptor import OCI_INDEX, OCI_MANIFEST
 from registry.oci.digest import Digest
+from registry.oci.names import RepositoryName
 from registry.storage.ledger import SqlLedger
 from registry.storage.storage import Storage
 from registry.v2api.app import Application, Settings
@@ -59,6 +61,31 @@ async def take_back(client: httpx.AsyncClient, reference: str | None = None) -> 
 async def manifest(client: httpx.AsyncClient, reference: str) -> bytes | None:
     answer = await client.get(f"/v2/{APP}/manifests/{reference}")
     return answer.content if answer.status_code == 200 else None
+
+
+async def test_what_is_taken_back_needs_room_within_limits_that_are_kept_elsewhere(
+    client: httpx.AsyncClient, storage: Storage
+) -> None:
+    """As the configuration has them, or Keystone."""
+    await delete(client, "1")
+    await push_manifest(client, APP, "2", AMD.manifest, OCI_MANIFEST)
+    storage.allowances = FixedAllowances(UNBOUNDED, {"library": Limits(tags=2)})
+    refused = await take_back(client, "1")
+    assert (refused.status_code, code(refused)) == (403, "DENIED")
+    assert "has 2 of 2 tags; 1 more are needed" in refused.text
+    assert await manifest(client, "1") is None
+    assert await trash(client) == [(str(AMD.digest), ["1"])]
+    used = await used_bytes(storage)
+    storage.allowances = FixedAllowances(UNBOUNDED, {"library": Limits(tags=3, bytes=used + 1)})
+    answer = await take_back(client, "1")
+    assert answer.status_code == 200, answer.text
+    assert "(100 %)" in answer.headers["Warning"]
+    assert await manifest(client, "1") == AMD.manifest
+
+
+async def used_bytes(storage: Storage) -> int:
+    assert isinstance(storage.ledger, SqlLedger)
+    return (await storage.ledger.quotas.standing(RepositoryName("library", ""))).usage.bytes
 
 
 async def test_a_tag_is_listed_and_taken_back(client: httpx.AsyncClient) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
+from registry.limits import Leave
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown, TagTaken
 from registry.oci.names import RepositoryName
@@ -46,8 +47,10 @@ class SqlTrash:
             raise ManifestUnknown("it is not in the trash any more")
         return bytes(found)
 
-    async def put_back(self, put: ManifestPut) -> Position:
-        return await self._database.write(lambda c: _put_back(c, self._now(c), put, self._new_id))
+    async def put_back(self, put: ManifestPut, leave: Leave | None = None) -> Position:
+        return await self._database.write(
+            lambda c: _put_back(c, self._now(c), put, self._new_id, leave)
+        )
 
     async def empty(self, repository: RepositoryName, *, limit: int) -> Emptied:
         return await self._database.write(lambda c: _empty(c, self._now(c), repository, limit))
@@ -79,7 +82,11 @@ def _listed(
 
 
 def _put_back(
-    connection: Connection, now: float, put: ManifestPut, new_id: Callable[[], str]
+    connection: Connection,
+    now: float,
+    put: ManifestPut,
+    new_id: Callable[[], str],
+    leave: Leave | None,
 ) -> Position:
     name, digest = put.repository, str(put.manifest.digest)
     writes.lock_project(connection, name.project)
@@ -98,7 +105,7 @@ def _put_back(
             f"there is by now {held}: delete that first, or take {digest} back by its digest, "
             "which leaves the tag where it is"
         )
-    position = writes.put_manifest(connection, now, put, new_id, op="undelete")
+    position = writes.put_manifest(connection, now, put, new_id, leave, op="undelete")
     for some in chunks(sorted(str(each) for each in put.blobs)):
         mine = update(link).where(link.c.repository_id == here, link.c.digest.in_(some))
         connection.execute(mine.values(touched_at=now))
