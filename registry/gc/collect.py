@@ -56,15 +56,16 @@ async def run(
 
 @contextlib.asynccontextmanager
 async def alone(collection: Collection, job: str = JOB) -> AsyncIterator[None]:
-    """Be the only one at *job*; raises Busy. A run that lost its lease is cancelled."""
+    """Be the only one at *job*; raises Busy. So ends, too, a run that lost its lease meanwhile."""
     holder = str(uuid.uuid4())
-    ended = asyncio.Event()
+    ended, lost = asyncio.Event(), asyncio.Event()
     me = asyncio.current_task()
     assert me is not None
 
     async def renew() -> None:
         while not await _passes(ended, LEASE / 4):
             if not await collection.lease(job, holder, LEASE):
+                lost.set()
                 me.cancel("another has taken the job over")
                 return
 
@@ -85,6 +86,10 @@ async def alone(collection: Collection, job: str = JOB) -> AsyncIterator[None]:
     renewing = asyncio.create_task(renew())
     try:
         yield
+    except asyncio.CancelledError:
+        if lost.is_set() and me.uncancel() == 0:  # by nobody else
+            raise Busy(job) from None
+        raise
     finally:
         await asyncio.shield(let_go(renewing))
         if not renewing.cancelled():

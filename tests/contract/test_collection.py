@@ -353,9 +353,10 @@ async def test_no_object_goes_before_the_journal_says_that_nothing_names_it(
         raise StorageUnavailable("the journal is away")
 
     report = sweep.Report()
-    with monkeypatch.context() as away, pytest.raises(StorageUnavailable):
+    with monkeypatch.context() as away:
         away.setattr(journal, "append", break_down)
-        await sweep.remove(storage, place.collection, report)
+        with pytest.raises(StorageUnavailable):
+            await sweep.remove(storage, place.collection, report)
     assert [each.name async for each in blobs.objects()] == [lost.object]
     await sweep.remove(storage, place.collection, report)
     assert report.objects == 1
@@ -394,7 +395,7 @@ async def test_whoever_renews_the_lease_at_the_end_leaves_it(
         if taken:
             renewing.set()
             await asyncio.shield(go_on.wait())
-        taken.append(await lease(job, holder, 3600))
+        taken.append(await lease(job, holder, max(seconds, 3600)))
         return taken[-1]
 
     monkeypatch.setattr(place.collection, "lease", slowly)
@@ -407,6 +408,32 @@ async def test_whoever_renews_the_lease_at_the_end_leaves_it(
     go_on.set()
     await task
     assert await lease(collect.JOB, "another", 60)
+
+
+async def test_a_run_that_lost_its_lease_ends_and_leaves_its_task_alive(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be the last one that a server makes otherwise: nobody hears of a cancelled task."""
+    monkeypatch.setattr(collect, "LEASE", 0.02)
+    lease = place.collection.lease
+
+    async def lose(job: str, holder: str, seconds: float) -> bool:
+        await place.collection.release(job, holder)
+        assert await lease(job, "another", 3600)
+        return await lease(job, holder, seconds)
+
+    async def work() -> str:
+        try:
+            async with collect.alone(place.collection):
+                monkeypatch.setattr(place.collection, "lease", lose)
+                await asyncio.sleep(30)
+        except collect.Busy:
+            await asyncio.sleep(0)
+            return "goes on"
+        return "was alone"
+
+    assert await asyncio.create_task(work()) == "goes on"
+    assert not await lease(collect.JOB, "a third", 60)
 
 
 # -- both orders of the locks -----------------------------------------------------------------
