@@ -231,9 +231,7 @@ async def _tend(config: Config, opened: stores.Stores) -> None:
         await tender.run()
 
 
-async def _watch(
-    config: Config, watch: agreement.Watch, storage: Storage, guard: Guard
-) -> None:
+async def _watch(config: Config, watch: agreement.Watch, storage: Storage, guard: Guard) -> None:
     """Every second: do store and ledger still, or again, fit together? Every hour: keys, journal.
 
     After an interruption at once, since nothing is changed until it is known.

@@ -17,7 +17,6 @@ from registry.oci.names import RepositoryName
 from registry.storage.changes import Change, RecordState, from_line, to_line
 from registry.storage.records import BlobRecord, JournalLine, Position
 
-
 NEVER: Final = float("inf")
 """No deletion came after it."""
 

@@ -240,9 +240,7 @@ class FilesystemJournal:
             return None
         end = self._file(last).stat().st_size
         old = [*logs, *([] if first.path is None else [first.path])]
-        return journal_folds.fold(
-            self._directory, last, lambda: self._lines(last, end), old, since
-        )
+        return journal_folds.fold(self._directory, last, lambda: self._lines(last, end), old, since)
 
     def _end(self) -> tuple[int, int]:
         with held_end(self._directory) as end:

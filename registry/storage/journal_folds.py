@@ -86,7 +86,8 @@ def fold(
 ) -> int | None:
     """Write the fold of all *logs* says, up to log *last*, then remove *old*; how many lines.
 
-    What was deleted after *since* stays. None where somebody reads or folds at this moment. *logs* is asked twice for the same lines.
+    None where somebody reads or folds at this moment. *logs* is asked twice for the same lines.
+    What was deleted after *since* stays.
     """
     with _lock(directory, fcntl.LOCK_EX) as held:
         if not held:

@@ -434,7 +434,7 @@ class Ledger(Protocol):
         """Say whose ledger this is. Raises StorageUnavailable if it is another store's.
 
         Once it is said that it is not *whole*, no change of names is under way, and each one is
-        refused with StorageUnavailable until it is whole again. A ledger that is whole has forgotten
+        refused with StorageUnavailable until it is whole again. One that is whole has forgotten
         the blobs that a replay left without a link: their objects may have been collected.
         """
         ...

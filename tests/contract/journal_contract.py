@@ -7,10 +7,11 @@ import pytest
 from contract.ledger_journal_contract import change_everything, observe
 from registry import agreement
 from registry.oci.errors import StorageUnavailable
+from registry.storage.changes import from_line
 from registry.storage.memory_ledger import MemoryLedger
 from registry.storage.ports import Journal
 from registry.storage.records import BlobRecord, JournalLine, Position, StoreIdentity
-from support.ledgers import MORE_SHOES, put, tagged
+from support.ledgers import MORE_SHOES, manifest, put, tagged
 
 SHOES = "0123456789abcdef0123456789abcdef"
 HATS = "hats"
@@ -79,6 +80,22 @@ class JournalContract:
             await agreement.rebuild(journal, ledger, lambda _: None)
             assert await ledger.heads() == heads
             assert names_of(await observe(ledger)) == names_of(await observe(source))
+
+    async def test_a_fold_keeps_deletions_for_as_long_as_they_can_be_taken_back(
+        self, journal: Journal
+    ) -> None:
+        source = MemoryLedger()
+        for word in "ab":
+            await source.put_manifest(put(MORE_SHOES, word, "v1"))
+            await source.delete_manifest(MORE_SHOES, manifest(word).digest)
+        lines = await source.pending_lines()
+        for each in lines:
+            await journal.append([each])
+        await journal.fold(since=from_line(lines[-1].content).at)
+        pushed, deleted = [from_line(each.content) for each in await everything(journal)]
+        assert pushed.manifest == manifest("b")
+        assert (deleted.op, deleted.digest) == ("delete-manifest", manifest("b").digest)
+        assert deleted.tags == ("v1",)
 
     async def test_lines_go_on_after_a_fold_and_fold_again(self, journal: Journal) -> None:
         source, copy = MemoryLedger(), MemoryLedger()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.storage.journal_file import FilesystemJournal
 from support.clients import Skopeo
 from support.climgcalls import Climg
 from support.images import Images
@@ -57,6 +58,14 @@ def test_what_was_deleted_is_taken_back(server: Server, tmp_path: Path) -> None:
     assert climg.said("trash-list", **CAROLS)[-1] == "**** Total: 0 ****"
 
 
+def begin_another_log(data: Path) -> None:
+    """As a server does once one is large: only those before the last are folded."""
+    journal = FilesystemJournal(data)
+    with journal._locked():
+        journal._catch_up()
+        journal._rotate()
+
+
 def lost_and_rebuilt(server: Server) -> None:
     server.stop()
     for path in server.data.glob("ledger.db*"):
@@ -70,3 +79,17 @@ def test_a_repository_that_was_not_deleted_is_told(server: Server) -> None:
     ended = climg.run("image-undelete", "library/none", **ALICES)
     assert ended.status == 1
     assert "was not deleted as a whole" in ended.err
+
+
+def test_what_was_deleted_is_taken_back_out_of_a_folded_journal(server: Server) -> None:
+    climg = Climg(server.url)
+    climg.said("image-delete", "--yes", f"{APP}:1", **ALICES)
+    server.stop()
+    begin_another_log(server.data)
+    server.restart()
+    climg.said("image-delete", "--yes", f"{APP}:2", **ALICES)
+    assert "lines are left" in server.run("compact")
+    lost_and_rebuilt(server)
+    for tag in ("1", "2"):
+        (said,) = climg.said("image-undelete", f"{APP}:{tag}", **ALICES)
+        assert said.startswith(f"restored {APP}:{tag} (sha256:")

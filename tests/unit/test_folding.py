@@ -142,9 +142,9 @@ def test_a_fold_makes_the_same_names(steps: list[Any], data: st.DataObject) -> N
     # A fold of a part, with the rest behind it, as a journal has them.
     cut = data.draw(st.integers(0, len(lines)))
     kept = {line.position for line in lines[:cut]}
-    assert names([*fold(lines[:cut], since), *(line for line in lines if line.position not in kept)]) == (
-        names(lines)
-    )
+    assert names(
+        [*fold(lines[:cut], since), *(line for line in lines if line.position not in kept)]
+    ) == (names(lines))
 
 
 async def thrown_away(lines: Sequence[JournalLine], path: Path) -> list[tuple[object, ...]]:

@@ -74,7 +74,8 @@ class Folds:
     ) -> int | None:
         """Fold *lines*, which are all of *project* up to *end*; how many are left.
 
-        What was deleted after *since* stays. None, and nothing is written, where that would be as many.
+        None, and nothing is written, where that would be as many. What was deleted after *since*
+        stays.
         """
         with tempfile.TemporaryFile() as spool, tempfile.TemporaryFile() as folded:
             folding = Fold(since)
