@@ -61,7 +61,7 @@ def test_who_pushes_too_much_reads_which_limit_and_how_much_is_needed(
     ask(server, "PUT", quota, bytes=100)
     told = refusal(client, (small, reference))
     assert f"quota exceeded: repository {name} has " in told
-    assert "of 100 B; " in told
+    assert "of 100 bytes; " in told
     assert "more are needed" in told
     assert "Traceback" not in told
     ask(server, "PUT", quota, bytes=None, tags=1)
