@@ -4,7 +4,8 @@ Whoever comes second waits at that lock until the first has committed, and then 
 """
 
 import ast
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +35,7 @@ from registry.storage.ledger import (
     writes,
 )
 from registry.storage.ledger.garbage import SqlCollection
+from registry.storage.ledger.schema import metadata
 from registry.storage.records import Position, Segment, StoreIdentity, Upload
 from support.barriers import Work, meet
 from support.ledgers import (
@@ -228,7 +230,7 @@ MEETINGS: Final = {
         both(is_line, lambda _: True), both(is_(StorageUnavailable), lambda _: True),
     ),
     "two who rebuild": Meeting(
-        found, found, ("FROM store", "FROM store"), lambda *_: True, lambda *_: True,
+        found, found, ("INTO store", "INTO store"), lambda *_: True, lambda *_: True,
     ),
     "a mount and a condemnation": Meeting(
         on(uploads.mount, HATS, SHOES, SOLE.digest, Leave()), CONDEMN, ("FROM blob", "FROM blob"),
@@ -314,26 +316,43 @@ MEETINGS: Final = {
 }  # fmt: skip
 
 
-@pytest.fixture
-async def place(postgres_url: str) -> AsyncIterator[Place]:
-    """Sole is linked in shoes and hats, and unneeded; lace is linked nowhere."""
+@pytest.fixture(scope="module")
+def url(postgres_url: str) -> Iterator[str]:
+    """A ledger with its tables, for one test after the other."""
+
+    async def make(url: str) -> None:
+        await (await SqlLedger.open(url)).close()
+
     with own_schema(postgres_url) as url:
-        one, other = await SqlLedger.open(url), await SqlLedger.open(url)
-        collection = SqlCollection(url)
-        await one.found(IDENTITY, whole=True)
-        await store(one, SHOES, SOLE, LACE)
-        await store(one, HATS, SOLE)
-        await one.unlink_blob(SHOES, LACE.digest)
-        await one.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base")))
-        await one.put_manifest(put(SHOES, "c"))
-        await one.put_manifest(put(SHOES, "t", "old"))
-        await one.delete_manifest(SHOES, manifest("t").digest)
-        session = await one.begin_upload(SHOES, "anna")
-        session = await one.lease_upload(SHOES, session.id, at=0, seconds=0)
-        record = await find_by_key(one, "shoes", "tag:red/boots:v1")
-        yield Place(one, other, collection, session, record.id)
-        for each in (one, other, collection):
-            await each.close()
+        asyncio.run(make(url))
+        yield url
+
+
+def clear(connection: Connection) -> None:
+    names = ", ".join(table.name for table in metadata.sorted_tables)
+    connection.exec_driver_sql(f"TRUNCATE {names}")
+
+
+@pytest.fixture
+async def place(url: str) -> AsyncIterator[Place]:
+    """Sole is linked in shoes and hats, and unneeded; lace is linked nowhere."""
+    one, other = SqlLedger(url), SqlLedger(url)
+    await one._database.write(clear)
+    collection = SqlCollection(url)
+    await one.found(IDENTITY, whole=True)
+    await store(one, SHOES, SOLE, LACE)
+    await store(one, HATS, SOLE)
+    await one.unlink_blob(SHOES, LACE.digest)
+    await one.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base")))
+    await one.put_manifest(put(SHOES, "c"))
+    await one.put_manifest(put(SHOES, "t", "old"))
+    await one.delete_manifest(SHOES, manifest("t").digest)
+    session = await one.begin_upload(SHOES, "anna")
+    session = await one.lease_upload(SHOES, session.id, at=0, seconds=0)
+    record = await find_by_key(one, "shoes", "tag:red/boots:v1")
+    yield Place(one, other, collection, session, record.id)
+    for each in (one, other, collection):
+        await each.close()
 
 
 @pytest.mark.parametrize("order", ["left first", "right first"])
