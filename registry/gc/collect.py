@@ -85,15 +85,15 @@ async def alone(collection: Collection, job: str = JOB) -> AsyncIterator[None]:
         raise
     renewing = asyncio.create_task(renew())
     try:
-        yield
+        try:
+            yield
+        finally:
+            await asyncio.shield(let_go(renewing))
     except asyncio.CancelledError:
         if lost.is_set() and me.uncancel() == 0:  # by nobody else
             raise Busy(job) from None
         raise
-    finally:
-        await asyncio.shield(let_go(renewing))
-        if not renewing.cancelled():
-            renewing.result()
+    renewing.result()
 
 
 async def _passes(event: asyncio.Event, seconds: float) -> bool:
