@@ -56,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
         choices=[*FEATURES, "nothing"],
         help="leave out what an operator might not have set in Glance; 'nothing' sets all again",
     )
+    up.add_argument(
+        "--cached",
+        action=argparse.BooleanOptionalAction,
+        help="whether Swift remembers accounts and containers, as clouds with memcached do",
+    )
     down = commands.add_parser("down", help="end every process of the cloud")
     down.add_argument("--wipe", action="store_true", help="and delete its data")
     commands.add_parser("status", help="which services run; status 3 if one does not")
@@ -99,7 +104,8 @@ def run_up(machine: Machine, arguments: argparse.Namespace) -> int:
     if arguments.without is not None:
         without = tuple(sorted(set(arguments.without) - {"nothing"}))
     url = arguments.registry_url or known.registry_url
-    machine.up(Settings(ports=known.ports, registry_url=url, without=without))
+    cached = known.cached if arguments.cached is None else arguments.cached
+    machine.up(Settings(ports=known.ports, registry_url=url, without=without, cached=cached))
     say(f"cloud: up in {time.monotonic() - started:.1f} s")
     return 0
 

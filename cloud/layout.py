@@ -71,6 +71,8 @@ class Settings:
     """Where the catalogue says that Berth is."""
     without: tuple[str, ...] = ()
     """What an operator might not have set in Glance: see render.FEATURES."""
+    cached: bool = False
+    """Whether Swift's proxy remembers accounts and containers, as with memcached."""
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
@@ -79,6 +81,7 @@ class Settings:
             ports=Ports(**document["ports"]),
             registry_url=document["registry_url"],
             without=tuple(document["without"]),
+            cached=document.get("cached", False),
         )
 
 

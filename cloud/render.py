@@ -55,6 +55,7 @@ def write_configuration(layout: Layout, settings: Settings) -> None:
         "account_port": str(ports.account),
         "container_port": str(ports.container),
         "object_port": str(ports.object),
+        "cache": "remembering " if settings.cached else "",
     }
     chosen = {
         name: ABSENT[name] if name in settings.without else text for name, text in FEATURES.items()

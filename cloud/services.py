@@ -55,7 +55,7 @@ def _swift(layout: Layout, name: str, port: int) -> Service:
         [VENV / "bin" / f"swift-{name}-server", configuration, "-v"],
         [STAMP, configuration, layout.conf / "swift.conf"],
         _answers(port, "/healthcheck"),
-        {},
+        {"PYTHONPATH": str(INSIDE)},
     )
 
 
