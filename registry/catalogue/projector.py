@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final, Never
 
 from registry import metrics
 from registry.catalogue.adopting import SHAREABLE, adopt, find_sharing
-from registry.oci.errors import StorageUnavailable
+from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.changes import RecordState
 from registry.storage.images import Absent, Image, ImageService, Refused, Taken, image_of
 from registry.storage.projection import Due, Lag, Outbox, Sharing, Sightings
@@ -120,10 +120,11 @@ class Projector:
                 continue
             try:
                 outcome = await self._send(due)
-            except (StorageUnavailable, Absent) as error:
+            except (StorageUnavailable, StorageFull, Absent) as error:
                 # Absent: somebody deleted it under our hands.
                 _log.info("%s record %s is not sent now: %s", due.kind, due.record, error)
-                await self._outbox.give_back(due, delay=0.0 if failures else PAUSE)
+                # Each of them, or a few that always fail would stand before all others for ever.
+                await self._outbox.give_back(due, delay=PAUSE)
                 outcome = "failed"
                 failures += 1
             else:
@@ -137,6 +138,8 @@ class Projector:
         begun = await self._outbox.begin(due, seconds=LEASE)
         if begun is None:
             return "left"
+        # What others see must outlive the ledger: one made anew knows only what the journal has.
+        await self._storage.flusher.flush_pending()
         try:
             if begun.state is None:
                 await self._end(begun)
@@ -173,7 +176,7 @@ class Projector:
             except Taken:
                 found = await self._find(due.record)
             else:
-                await self._set_members(image.id, Sharing.of_state(state))
+                await self._set_members(image.id, {}, Sharing.of_state(state))
                 return state
         if found is None or not _is_ours(found, due):
             # Used up by a deletion out there, or somebody else's.
@@ -205,13 +208,19 @@ class Projector:
             await self._images.change(found, replace(wanted, visibility=sharing.visibility))
         else:
             await self._images.change(found, wanted)
-            await self._set_members(found.id, present)
+            # Without another look: whoever is a member since the first one was made so out there.
+            there = dict(sharing.members) if sharing.visibility == "shared" else None
+            await self._set_members(found.id, there, present)
         return state
 
-    async def _set_members(self, image: str, sharing: Sharing) -> None:
+    async def _set_members(
+        self, image: str, there: Mapping[str, str] | None, sharing: Sharing
+    ) -> None:
+        """Have *sharing*'s members instead of those that are *there*, if that is known."""
         if sharing.visibility != "shared":
             return
-        there = await self._images.members(image)
+        if there is None:
+            there = await self._images.members(image)
         wanted = dict(sharing.members)
         for project in there.keys() - wanted.keys():
             await self._images.remove_member(image, project)
@@ -232,7 +241,8 @@ class Projector:
             with contextlib.suppress(Taken):
                 await self._images.create(nothing)
             found = await self._find(due.record)
-        if found is not None and _is_ours(found, due):
+        # One look that finds nothing proves nothing: what was sent is deleted all the same.
+        if due.sent if found is None else _is_ours(found, due):
             await self._images.delete(due.record)
 
     async def _find(self, image: str) -> Image | None:

@@ -92,12 +92,21 @@ class Flusher:
             if not self._holds(position):
                 raise StorageUnavailable("the ledger has no such line for the journal")
 
+    async def flush_pending(self) -> None:
+        """Bring every line into the journal that is pending now; raises as ``flush``."""
+        if self._ledger.interruptions != self._trusted:
+            raise StorageUnavailable(DOUBT)
+        await self._flush_pending()
+
     async def flush_all(self) -> None:
         """Bring every pending line into the journal, and settle."""
+        await self._flush_pending()
+        await self._settle()
+
+    async def _flush_pending(self) -> None:
         if self._round is not None:
             await asyncio.wait({self._round})
         await self._share_round()
-        await self._settle()
 
     async def close(self) -> None:
         """Settle what was flushed; what cannot be stays pending until the next start."""

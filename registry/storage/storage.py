@@ -23,6 +23,10 @@ class Flush(Protocol):
         """Answer once the journal holds *position*; raises StorageUnavailable or StorageFull."""
         ...
 
+    async def flush_pending(self) -> None:
+        """Bring every line into the journal that is pending now; raises as ``flush``."""
+        ...
+
     async def flush_all(self) -> None:
         """Bring every pending line into the journal."""
         ...

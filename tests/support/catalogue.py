@@ -15,6 +15,7 @@ from registry.storage.images import Image, ImageService, Refused, image_of
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory import MemoryBlobStore, MemoryJournal
 from registry.storage.memory_images import MemoryImageService
+from registry.storage.ports import Journal
 from registry.storage.records import ImageRecord
 from registry.storage.storage import Storage
 from support.ledgers import SHOES, Clock, Template, find_by_key, put, tagged
@@ -141,10 +142,17 @@ class Catalogue:
 
 
 def catalogue_over(
-    ledger: SqlLedger, images: SpoiltImageService, clock: Clock, service: ImageService | None = None
+    ledger: SqlLedger,
+    images: SpoiltImageService,
+    clock: Clock,
+    service: ImageService | None = None,
+    journal: Journal | None = None,
 ) -> Catalogue:
-    """Over a *ledger* that projects; *service* where the images are another's than the model's."""
-    journal = MemoryJournal()
+    """Over a *ledger* that projects; *service* where the images are another's than the model's.
+
+    *journal* is the one that the ledger was made of, if any.
+    """
+    journal = journal or MemoryJournal()
     storage = Storage(MemoryBlobStore(), journal, ledger, Flusher(ledger, journal))
     used = service or images
     return Catalogue(

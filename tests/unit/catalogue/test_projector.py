@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,12 +10,13 @@ from sqlalchemy import false
 
 from registry.catalogue import projector
 from registry.catalogue.projector import Outcomes, is_away
-from registry.oci.errors import StorageUnavailable
+from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.oci.names import Tag
-from registry.storage.images import Image, image_of
+from registry.storage.images import Absent, Image, image_of
 from registry.storage.ledger import leasing
+from registry.storage.memory import MemoryJournal
 from registry.storage.projection import REFUSALS, Due, Lag
-from registry.storage.records import Member
+from registry.storage.records import JournalLine, Member
 from support.catalogue import FAR, Catalogue
 from support.ledgers import HATS, SHOES, manifest, platform, put, put_index, tagged
 
@@ -136,6 +138,27 @@ class TestIds:
         await catalogue.ledger.delete_manifest(SHOES, manifest("boots").digest)
         await catalogue.settle()
         assert tag.id in catalogue.images.used
+        assert catalogue.images.images == {}
+
+    async def test_an_ended_record_goes_though_a_look_finds_nothing(
+        self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await catalogue.push("v1", "base")
+        await catalogue.settle()
+        tag = (await catalogue.record(TAG)).id
+        find = catalogue.images.find
+        asked: list[str] = []
+
+        async def deny_once(image: str) -> Image:
+            if image == tag and not asked:
+                asked.append(image)
+                raise Absent(image)
+            return await find(image)
+
+        monkeypatch.setattr(catalogue.images, "find", deny_once)
+        await catalogue.ledger.delete_manifest(SHOES, manifest("boots").digest)
+        await catalogue.settle()
+        assert asked == [tag]
         assert catalogue.images.images == {}
 
     async def test_a_sender_that_wakes_after_the_end_makes_nothing(
@@ -260,6 +283,25 @@ class TestFailures:
         assert await catalogue.send() == Outcomes(sent=1)
         await catalogue.hold_same()
 
+    async def test_records_that_always_fail_block_no_others(
+        self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(8):
+            await catalogue.push(f"bad{number}")
+        await catalogue.push("good")
+        create = catalogue.images.create
+
+        async def fail(image: Image) -> None:
+            if "bad" in image.name:
+                raise StorageUnavailable("Glance answered 500 to POST")
+            await create(image)
+
+        monkeypatch.setattr(catalogue.images, "create", fail)
+        for _ in range(5):
+            await catalogue.send()
+            catalogue.clock.now += 1
+        assert {each.name for each in catalogue.images.images.values()} >= {"red/boots:good"}
+
     @pytest.mark.parametrize("lost", range(1, 5))
     async def test_lost_answers_make_no_second_image(self, catalogue: Catalogue, lost: int) -> None:
         await catalogue.push("v1", "base")
@@ -288,6 +330,25 @@ class TestFailures:
             await catalogue.projector.run(pause=7, sleep=sleep)
         assert waits == [7, 7, 7]
         assert catalogue.images.images == {}
+
+    async def test_nothing_is_sent_before_the_journal_has_it(
+        self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else a ledger that is made anew would not know what is out there."""
+        full = True
+
+        async def append(lines: Sequence[JournalLine]) -> None:
+            if full:
+                raise StorageFull("no room for a line")
+            await MemoryJournal.append(catalogue.storage.journal, lines)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(catalogue.storage.journal, "append", append)
+        await catalogue.push("v1", "base")
+        assert (await catalogue.send())["failed"]
+        assert catalogue.images.calls == []
+        full = False
+        await catalogue.settle()
+        await catalogue.hold_same()
 
     async def test_a_sender_waits_longer_and_longer_and_goes_on_at_once(
         self, catalogue: Catalogue
@@ -363,6 +424,28 @@ class TestSharing:
         assert catalogue.images.images[tag].visibility == visibility
         assert catalogue.images.shared[tag] == {"gloves": "pending"}
         assert (await catalogue.record(TAG)).visibility == visibility
+        await catalogue.hold_same()
+
+    async def test_who_is_made_a_member_while_a_record_is_sent_stays_one(
+        self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await catalogue.push("v1")
+        tag = (await catalogue.record(TAG)).id
+        await catalogue.ledger.share_record(tag, visibility="shared", member=Member("hats", "x"))
+        await catalogue.settle()
+        change = catalogue.images.change
+
+        async def share_meanwhile(before: Image, after: Image) -> None:
+            await change(before, after)
+            if after.id == tag:
+                catalogue.images.shared[tag]["gloves"] = "pending"
+
+        monkeypatch.setattr(catalogue.images, "change", share_meanwhile)
+        await catalogue.push("v1", "base", word="b")
+        await catalogue.settle()
+        assert catalogue.images.shared[tag] == {"hats": "x", "gloves": "pending"}
+        await catalogue.sweep()
+        await catalogue.settle()
         await catalogue.hold_same()
 
     async def test_a_ledger_that_was_rebuilt_believes_what_is_out_there(

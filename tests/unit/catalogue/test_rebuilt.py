@@ -31,7 +31,8 @@ async def test_it_finds_its_records_by_their_ids_and_believes_who_sees_them(
     anew = SqlLedger(url, clock=catalogue.clock, projecting=True)
     lines = [line async for line in catalogue.storage.journal.read()]
     await anew.replay(lines)
-    rebuilt = catalogue_over(anew, catalogue.images, catalogue.clock)
+    journal = catalogue.storage.journal
+    rebuilt = catalogue_over(anew, catalogue.images, catalogue.clock, journal=journal)
     used = set(catalogue.images.used)
     await rebuilt.settle()
     await rebuilt.hold_same()
