@@ -273,6 +273,21 @@ async def test_one_does_a_job_at_a_time(place: Place) -> None:
     assert await place.collection.lease("collect", "anna", 10)
 
 
+async def test_a_blob_that_was_collected_before_a_rebuild_is_pushed_as_a_new_object(
+    place: Place,
+) -> None:
+    await store(place.ledger, SHOES, SOLE)
+    await place.ledger.put_manifest(put(SHOES, "a", "v1", blobs=(SOLE,)))
+    await place.ledger.delete_manifest(SHOES, manifest("a").digest)
+    await place.ledger.unlink_blob(SHOES, SOLE.digest)
+    lines = await place.ledger.pending_lines()
+    await place.ledger.restart(SHOES.project, 0)
+    await place.ledger.replay(lines)
+    fresh = replace(SOLE, object="another")
+    assert await place.ledger.finish_upload(HATS, None, fresh) == fresh
+    assert await place.collection.removals() == [SOLE.object]
+
+
 async def test_a_bad_blob_is_absent_until_it_is_pushed_again(place: Place) -> None:
     await store(place.ledger, SHOES, SOLE, LACE)
     await place.ledger.put_manifest(put(SHOES, "a", "v1", blobs=(SOLE,)))

@@ -12,6 +12,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     null,
     select,
     update,
@@ -134,7 +135,12 @@ _FINISH = Prepared(
 _ADD_BLOB = upsert(blob, without=["missed_at"])
 _FIND_BLOB = Prepared(
     lambda _: (
-        select(blob.c.object, blob.c.size, blob.c.bad)
+        select(
+            blob.c.object,
+            blob.c.size,
+            blob.c.bad,
+            exists().where(link.c.digest == blob.c.digest).label("linked"),
+        )
         .where(blob.c.digest == _DIGEST)
         .with_for_update(key_share=True)
     )
@@ -345,7 +351,8 @@ def _hold_blob(connection: Connection, now: float, stored: BlobRecord) -> tuple[
     """The blob's row, which stays until this transaction ends: a collector may be at it.
 
     One whose bytes were found to be bad takes the new object, whose bytes were hashed just now:
-    it is healed.
+    it is healed. So does one that no repository is linked to: in a ledger that was made anew or
+    put back, its object may have been collected since.
     """
     digest = str(stored.digest)
     fresh = {"object": stored.object, "size": stored.size, "created_at": now, "verified_at": now}
@@ -353,11 +360,11 @@ def _hold_blob(connection: Connection, now: float, stored: BlobRecord) -> tuple[
     while row is None:  # at most once more for each collector that took it in between
         _ADD_BLOB(connection, digest=digest, bad=False, **fresh)
         row = _FIND_BLOB(connection, held=digest).one_or_none()
-    if row.bad:
-        _ADD_REMOVAL(connection, object=row.object, since=now)
-        _HEAL_BLOB(connection, held=digest, **fresh)
-        return stored, True
-    return BlobRecord(stored.digest, row.object, row.size), False
+    if row.object == stored.object or (row.linked and not row.bad):
+        return BlobRecord(stored.digest, row.object, row.size), False
+    _ADD_REMOVAL(connection, object=row.object, since=now)
+    _HEAL_BLOB(connection, held=digest, **fresh)
+    return stored, row.bad
 
 
 def mount(
