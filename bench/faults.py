@@ -2,7 +2,7 @@
 """Play schedules of pushes, pulls, deletions and collections on a real cloud that fails at random.
 
     .venv/bin/python bench/faults.py [--schedules N] [--seed S] [--processes N] [--json F]
-                                     [--plant NAME] [--state DIR]
+                                     [--plant NAME]
 
 Each schedule is one of a seed, S-0, S-1 and so on; `--schedules 1 --seed 7-31` plays S-31 of 7
 again: the same people do the same under the same weather, though not to the millisecond. The exit
@@ -11,11 +11,12 @@ done and held.
 """
 
 import argparse
+import atexit
+import contextlib
 import json
 import logging
-import os
+import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -32,14 +33,11 @@ import uvloop  # noqa: E402 - needs the line above
 from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: E402
 
-from bench.swift import cloud_of  # noqa: E402
 from support.faultplants import PLANTS  # noqa: E402
-from support.faultrun import Outcome, Schedule, Stage, play  # noqa: E402
-from support.ledgers import Template  # noqa: E402
-from support.openstack import OpenStack  # noqa: E402
-from support.swift import wipe  # noqa: E402
+from support.faultrun import Outcome, Schedule, play  # noqa: E402
+from support.faultstage import Stage, staged  # noqa: E402
+from support.openstack import OpenStack, running_cloud  # noqa: E402
 
-PREFIX = "faults"
 _stages: list[Stage] = []
 """This process's own."""
 
@@ -47,8 +45,9 @@ _stages: list[Stage] = []
 def prepare(directory: Path) -> None:
     """Make ready to play, in a process of its own."""
     logging.disable(logging.CRITICAL)
-    template = Template(Path(tempfile.mkdtemp(prefix="berth-faults-")))
-    _stages.append(Stage(OpenStack.read(directory), template, f"{PREFIX}-{os.getpid()}"))
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    _stages.append(stack.enter_context(staged(OpenStack.read(directory))))
 
 
 def play_one(seed: str, plant: str | None) -> Outcome:
@@ -61,9 +60,11 @@ def outcomes(
 ) -> Iterator[Outcome]:
     """What came of each, as they end."""
     pool = ProcessPoolExecutor(processes, get_context("spawn"), prepare, (directory,))
-    with pool:
+    try:
         for each in as_completed([pool.submit(play_one, seed, plant) for seed in seeds]):
             yield each.result()
+    finally:  # broken off, too, what is being played is played to its end
+        pool.shutdown(cancel_futures=True)
 
 
 class Totals:
@@ -71,8 +72,10 @@ class Totals:
 
     def __init__(self) -> None:
         self.schedules = 0
+        self.on_postgresql = 0
         self.counts: Counter[str] = Counter()
         self.deeds: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
         self.complaints: dict[str, str] = {}
@@ -80,6 +83,8 @@ class Totals:
     def add(self, outcome: Outcome) -> None:
         """Count one in."""
         self.schedules += 1
+        self.on_postgresql += outcome.served
+        self.events.update(outcome.events)
         tally = asdict(outcome.tally)
         self.deeds.update(tally.pop("operations"))
         tally |= {"collected": outcome.collected, "orphans": outcome.orphans,
@@ -94,9 +99,11 @@ class Totals:
         """The last line."""
         parts = {
             "schedules": self.schedules,
+            "on_postgresql": self.on_postgresql,
+            "events": self.events.total(),
             "requests": self.requests.total(),
             "faults": self.faults.total(),
-            "kinds": len(self.faults),
+            "kinds": len({name.partition(" ")[2] for name in self.faults}),
             **{name: self.counts[name] for name in ("acknowledged", "blobs", "bytes_checked",
                                                      "collected", "orphans", "stranded")},
             "findings": len(self.complaints),
@@ -112,28 +119,25 @@ def main() -> int:
     words.add_argument("--processes", type=int, default=2, help="at once")
     words.add_argument("--json", type=Path, metavar="F", help="write all counts there")
     words.add_argument("--plant", choices=sorted(PLANTS), help="put this fault into the registry")
-    words.add_argument("--state", type=Path, help="a cloud that runs, in this directory")
     asked = words.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     many = asked.schedules > 1
     seeds = [f"{asked.seed}-{n}" for n in range(asked.schedules)] if many else [asked.seed]
     totals = Totals()
     begin = time.monotonic()
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with cloud_of(asked.state) as cloud, Progress(*columns, console=console) as progress:
+    with running_cloud("--cached") as cloud, Progress(*columns, console=console) as progress:
         task = progress.add_task("schedules", total=len(seeds))
-        try:
-            for outcome in outcomes(cloud.directory, seeds, asked.processes, asked.plant):
-                totals.add(outcome)
-                progress.advance(task)
-                if asked.json:  # each time: a long run may be broken off
-                    told = {"seed": asked.seed, "seconds": round(time.monotonic() - begin)}
-                    text = json.dumps({**told, **vars(totals)}, indent=1)
-                    asked.json.write_text(text + "\n", "utf-8")
-                if outcome.complaint is not None:
-                    console.print(f"{outcome.seed}: {outcome.complaint}", markup=False)
-        finally:
-            uvloop.run(wipe(cloud, PREFIX, containers=True))
+        for outcome in outcomes(cloud.directory, seeds, asked.processes, asked.plant):
+            totals.add(outcome)
+            progress.advance(task)
+            if asked.json:  # each time: a long run may be broken off
+                told = {"seed": asked.seed, "seconds": round(time.monotonic() - begin)}
+                text = json.dumps({**told, **vars(totals)}, indent=1)
+                asked.json.write_text(text + "\n", "utf-8")
+            if outcome.complaint is not None:
+                console.print(f"{outcome.seed}: {outcome.complaint}", markup=False)
     seconds = time.monotonic() - begin
     for name, count in sorted(totals.faults.items()):
         sys.stdout.write(f"{count:8} {name}\n")

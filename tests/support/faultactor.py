@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from support.faultmodel import Pushed, Wrong
+from support.faultmodel import Missing, Pushed, Wrong
 from support.faultuploader import CREATED, OK, TRIES, Uploader
 
 
@@ -14,13 +14,14 @@ class Actor(Uploader):
     async def push(self, tag: str, what: Pushed) -> bool:
         """As clients do: what is there is not sent again. Whether it was acknowledged."""
         for _ in range(TRIES):
+            losses = self.world.losses
             sent = [await self.has_blob(each) or await self.send_blob(each) for each in what.blobs]
             children = [await self.put(str(each.digest), each) for each in what.children]
             whole = all(sent) and None not in children and all(children)
             done = await self.put(tag, what)
             if done or done is None:
                 return bool(done)
-            if whole and self.graceful:
+            if whole and self.graceful and losses == self.world.losses and not self.world.is_lost:
                 raise Wrong(f"{tag} was refused, though all that it names was acknowledged")
         return False
 
@@ -28,7 +29,7 @@ class Actor(Uploader):
         """True: acknowledged; False: something that it names is not there; None: unknown."""
         belief = None if ":" in reference else self.repository.belief(reference)
         if belief is not None:
-            belief.maybe.append(what)
+            belief.attempt(what)
         answer = await self.ask(
             "PUT", self.path(f"manifests/{reference}"), 201, 400,
             body=lambda: what.content, headers={"Content-Type": what.media_type},
@@ -39,7 +40,7 @@ class Actor(Uploader):
             if "MANIFEST_BLOB_UNKNOWN" not in answer.text:
                 raise Wrong(f"{reference} was refused: {answer.text[:300]}")
             if belief is not None:
-                belief.maybe.pop()
+                belief.withdraw()
             return False
         if belief is not None:
             belief.acknowledge(what)
@@ -48,12 +49,15 @@ class Actor(Uploader):
 
     async def delete_tag(self, tag: str) -> None:
         belief = self.repository.belief(tag)
-        belief.maybe.append(None)
+        belief.attempt(None)
         answer = await self.ask("DELETE", self.path(f"manifests/{tag}"), 202, 404)
         if answer is None:
             return
-        if answer.status_code == HTTPStatus.NOT_FOUND and None not in belief.possible[:-1]:
-            raise Wrong(f"{tag} is said to be absent, and was acknowledged")
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            if None not in belief.possible[:-1]:
+                raise Wrong(f"{tag} is said to be absent, and was acknowledged")
+            belief.see(None)
+            return
         belief.acknowledge(None)
         self.tally.acknowledged += 1
 
@@ -68,13 +72,12 @@ class Actor(Uploader):
                if value is not None and value != what):  # fmt: skip
             return
         for each in on:
-            each.maybe.append(None)
+            each.attempt(None)
         answer = await self.ask("DELETE", self.path(f"manifests/{what.digest}"), 202, 404)
         if answer is None:
             return
         for each in on:  # one that had been moved from it stays
-            possible = [None if value == what else value for value in each.possible[:-1]]
-            each.settled, each.maybe = possible[0], possible[1:]
+            each.take_away(what, told=answer.status_code == HTTPStatus.ACCEPTED)
         self.tally.acknowledged += 1
 
     # -- reading --------------------------------------------------------------------------------
@@ -82,12 +85,14 @@ class Actor(Uploader):
     async def read_tag(self, tag: str, *, replica: int | None = None) -> Pushed | None:
         """What the tag is; None where it is absent or nobody answers."""
         path = self.path(f"manifests/{tag}")
+        losses = self.world.losses
         answer = await self.ask("GET", path, 200, 404, replica=replica)
         if answer is None:
             return None
         content = None if answer.status_code != OK else answer.content
         self.tally.bytes_checked += len(content or b"")
-        return self.repository.see(tag, content)
+        old = self.world.is_lost or losses != self.world.losses
+        return self.repository.see(tag, content, old=old)
 
     async def says_what(self, tag: str, *, replica: int) -> bool:
         """Whether somebody answers what the tag is."""
@@ -96,9 +101,16 @@ class Actor(Uploader):
 
     async def pull(self, tag: str, *, replica: int | None = None) -> bool:
         """All of an image; whether every byte came. Never is one wrong, or said to be absent."""
+        losses = self.world.losses
         what = await self.read_tag(tag, replica=replica)
-        if what is None:
+        try:
+            return what is not None and await self._pull_whole(what, replica)
+        except Missing:  # what an earlier ledger says of a tag, another one need not have
+            if losses == self.world.losses and not self.world.is_lost:
+                raise
             return False
+
+    async def _pull_whole(self, what: Pushed, replica: int | None) -> bool:
         whole = True
         for child in what.children:
             path = self.path(f"manifests/{child.digest}")
@@ -111,8 +123,11 @@ class Actor(Uploader):
         return whole
 
     async def list_tags(self) -> None:
+        losses = self.world.losses
         answer = await self.ask("GET", self.path("tags/list"), 200, 404)
         if answer is None or answer.status_code != OK:
+            return
+        if losses != self.world.losses or self.world.is_lost:
             return
         shown = set(answer.json()["tags"])
         for tag, belief in self.repository.tags.items():

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from support.faultmodel import Repository, Wrong
+from support.faultmodel import Missing, Repository, Wrong
 from support.faultworld import World
 
 NOT_NOW = frozenset({408, 429, 503, 507})
@@ -59,19 +59,26 @@ class Asker:
         self, method: str, path: str, *expected: int, replica: int | None = None, **more: Any
     ) -> httpx.Response | None:
         """An answer of those *expected*; None where there was none, or only: later."""
-        answer = await self._send(method, self._url(path, replica), **more)
+        losses = self.world.losses
+        answer = await self._send(method, self.url(path, replica), **more)
         if answer is not None and answer.status_code == HTTPStatus.UNAUTHORIZED:
             self._headers = {}
-            answer = await self._send(method, self._url(path, replica), **more)
+            answer = await self._send(method, self.url(path, replica), **more)
         if answer is None or answer.status_code in NOT_NOW:
             self.tally.refused += answer is not None
             return None
+        if answer.status_code == HTTPStatus.UNAUTHORIZED and (
+            losses != self.world.losses or not self.world.is_settled
+        ):
+            return None  # another ledger has other keys
         self.tally.answers += 1
         if answer.status_code not in expected:
-            raise Wrong(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
+            kind = Missing if answer.status_code == HTTPStatus.NOT_FOUND else Wrong
+            raise kind(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return answer
 
-    def _url(self, path: str, replica: int | None) -> str:
+    def url(self, path: str, replica: int | None = None) -> str:
+        """Of one of the replicas, or of a certain one."""
         number = self.chance.randrange(2) if replica is None else replica
         return urljoin(self.world.replicas[number].url, path)
 
@@ -89,7 +96,7 @@ class Asker:
             return None
 
     async def _sign_in(self, url: str) -> bool:
-        alice = self.world.cloud.users["alice"]
+        alice = self.world.scene.alice
         if self.chance.random() < 0.2:
             self._headers = {
                 "Authorization": httpx.BasicAuth(alice.name, alice.password)._auth_header

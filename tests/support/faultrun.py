@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import tempfile
 import time
 import traceback
 from collections import Counter
@@ -11,28 +10,33 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import pytest
 
+from registry import agreement
 from registry.gc import collect, plan, sweep
 from registry.gc.plan import Plan
 from registry.gc.policy import HOUR, Rules
 from registry.oci.errors import RegistryError
+from registry.storage.ledger.garbage import SqlCollection
+from registry.storage.storage import Storage
 from support import faultverdict
 from support.faultactor import Actor
+from support.faultadapted import adapted
 from support.faultasker import Tally
+from support.faultevents import befall, some_events
 from support.faultmodel import SIZES, Repository, pushed, pushed_index, text
-from support.faultworld import World, adapted, chance_of, world
-from support.ledgers import Template
-from support.openstack import OpenStack
-from support.swift import new_prefix, wipe
+from support.faultsharing import Glance
+from support.faultstage import Stage
+from support.faultworld import World, chance_of, world
 from support.weather import KINDS, Kind, Weather, some_kinds
 
 NO_GRACE = Rules(grace=0, uploads=0, trash=0, untagged=0)
 GRACE = Rules(grace=HOUR, uploads=HOUR, trash=HOUR, untagged=HOUR)
+SERVED = 0.4
+"""The share of schedules whose ledger is PostgreSQL's."""
 TAGS = ("1", "2", "latest")
 Plant = Callable[[pytest.MonkeyPatch], None]
 """Puts a fault into the registry on purpose."""
@@ -42,7 +46,7 @@ SECONDS = 240.0
 
 DEEDS: Mapping[str, float] = {
     "push": 8, "index": 1.5, "alone": 1, "pull": 3, "untag": 2, "delete": 1, "list": 1,
-    "contest": 0.7, "restart": 0.5,
+    "contest": 0.7, "restart": 0.5, "share": 1.5, "bin": 0.5, "stranger": 1,
 }  # fmt: skip
 """What people do, and how often."""
 
@@ -61,12 +65,17 @@ class Schedule:
     """Whether what was promised is left alone for an hour; else it goes at once."""
     small: bool
     """Kilobytes go the ways that megabytes go."""
+    served: bool
+    """Whether the ledger is PostgreSQL's."""
+    events: tuple[str, ...]
+    """What befalls it."""
     deeds: Mapping[str, float] = field(default_factory=lambda: DEEDS)
 
     @classmethod
     def of(cls, seed: str) -> Self:
         """The schedule of a seed: always the same."""
         chance = chance_of(seed)
+        served = chance.random() < SERVED
         return cls(
             seed=seed,
             kinds=some_kinds(chance),
@@ -74,6 +83,8 @@ class Schedule:
             people=chance.choice([2, 2, 3]),
             graceful=chance.random() < 0.4,
             small=chance.random() < 0.97,
+            served=served,
+            events=some_events(chance, served=served),
         )
 
     def only(self, *kinds: str, rate: float = 0.3) -> Self:
@@ -91,6 +102,10 @@ class Outcome:
     tally: Tally = field(default_factory=Tally)
     faults: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+    """What befell the ledger."""
+    served: bool = False
+    """Whether it was PostgreSQL's."""
     collected: int = 0
     orphans: int = 0
     """What nothing names in the end, and the slow sweep finds."""
@@ -98,61 +113,53 @@ class Outcome:
     """What it leaves, for want of knowing better."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """Where schedules are played, one after the other: its containers are emptied after each."""
-
-    cloud: OpenStack
-    template: Template
-    prefix: str = field(default_factory=new_prefix)
-
-    async def strike(self) -> None:
-        """Remove its containers."""
-        await wipe(self.cloud, self.prefix, containers=True)
-
-
 async def play(stage: Stage, schedule: Schedule, plant: Plant | None = None) -> Outcome:
     """Live through one schedule; the registry may have a fault on purpose."""
     seed = schedule.seed
     weather = Weather(chance_of(seed, "weather"), schedule.kinds, schedule.rate)
-    outcome = Outcome(seed, faults=weather.counts, requests=weather.requests)
-    directory = Path(tempfile.mkdtemp(prefix="berth-faults-"))
+    outcome = Outcome(
+        seed, faults=weather.counts, requests=weather.requests, served=schedule.served
+    )
     with adapted(small=schedule.small) as patch:
         if plant is not None:
             plant(patch)
         try:
-            async with asyncio.timeout(SECONDS):
-                placed = world(directory, stage.cloud, stage.template, weather, stage.prefix)
-                async with placed as here:
+            async with asyncio.timeout(SECONDS), stage.scene(served=schedule.served) as scene:
+                words = ("red", "green", "blue")[: schedule.people]
+                repositories = [Repository(f"{scene.place.name}/{word}") for word in words]
+                async with world(scene, weather, repositories) as here:
                     await _live(here, schedule, outcome)
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed goes with it
             outcome.complaint = "".join(traceback.format_exception(error)[-3:])
-        finally:
-            await wipe(stage.cloud, stage.prefix)
     return outcome
 
 
 async def _live(here: World, schedule: Schedule, outcome: Outcome) -> None:
     seed, graceful = schedule.seed, schedule.graceful
-    names = [f"east/{word}" for word in ("red", "green", "blue")[: schedule.people]]
+    names = [each.name for each in here.repositories]
     limits = httpx.Limits(max_connections=100)
     async with httpx.AsyncClient(timeout=60, limits=limits) as http:
         actors = [
-            Actor(here, http, Repository(name), [other for other in names if other != name],
-                  chance_of(seed, name), outcome.tally, graceful=graceful)
-            for name in names
+            Actor(here, http, each, [other for other in names if other != each.name],
+                  chance_of(seed, each.path), outcome.tally, graceful=graceful)
+            for each in here.repositories
         ]  # fmt: skip
+        glance = Glance(here, http)
         rules = GRACE if graceful else NO_GRACE
         if not graceful:
+            here.promise = -1.0
             for replica in here.replicas:
-                replica.storage.promise = -1.0
+                replica.storage.promise = here.promise
         async with (
             _beside(partial(_change_weather, here, chance_of(seed, "rain"))),
             _beside(partial(_collect, here, rules, chance_of(seed, "collector"), outcome)),
+            _beside(
+                partial(befall, here, schedule.events, chance_of(seed, "events"), outcome.events)
+            ),
         ):
-            await asyncio.gather(*(_day(here, actor, schedule.deeds) for actor in actors))
+            await asyncio.gather(*(_day(here, glance, each, schedule.deeds) for each in actors))
         await here.calm()
-        await faultverdict.hold(here, actors, outcome)
+        await faultverdict.hold(here, glance, actors, outcome)
 
 
 @asynccontextmanager
@@ -188,22 +195,35 @@ async def _collect(
 ) -> None:
     """Collect, by plans that may be old; fold the journal now and then."""
     plans: list[Plan] = []
-    async with here.collector() as (storage, collection):
-        while await _pause(over, chance.uniform(0.1, 0.6)):
-            clock = _now()
-            try:
-                if plans and chance.random() < 0.3:
-                    old = chance.choice(plans)
-                    report = await sweep.execute(storage, collection, old, rules, clock)
-                elif chance.random() < 0.15:
-                    await storage.journal.fold()
-                    continue
-                else:
-                    plans.append(await plan.make(collection, rules, clock))
-                    _, report = await collect.run(storage, collection, rules, clock)
-            except (RegistryError, collect.Busy):
-                continue
-            outcome.collected += report.objects
+    while not over.is_set():
+        losses = here.losses
+        async with here.collector() as (storage, collection):
+            watch = agreement.Watch(storage)
+            while losses == here.losses and await _pause(over, chance.uniform(0.1, 0.6)):
+                async with here.collecting:
+                    if losses != here.losses:  # the file may be another's
+                        break
+                    with contextlib.suppress(RegistryError, collect.Busy):
+                        await watch.look()
+                        job = _job(storage, collection, rules, chance, plans)
+                        outcome.collected += await job
+
+
+async def _job(
+    storage: Storage, collection: SqlCollection, rules: Rules, chance: random.Random,
+    plans: list[Plan],
+) -> int:  # fmt: skip
+    """One of the things that a collector does; how many objects went."""
+    clock = _now()
+    if plans and chance.random() < 0.3:
+        old = chance.choice(plans)
+        return (await sweep.execute(storage, collection, old, rules, clock)).objects
+    if chance.random() < 0.15:
+        await storage.journal.fold()
+        return 0
+    plans.append(await plan.make(collection, rules, clock))
+    _, report = await collect.run(storage, collection, rules, clock)
+    return report.objects
 
 
 def _now() -> float:
@@ -211,7 +231,7 @@ def _now() -> float:
     return time.time() + 0.001
 
 
-async def _day(here: World, actor: Actor, deeds: Mapping[str, float]) -> None:
+async def _day(here: World, glance: Glance, actor: Actor, deeds: Mapping[str, float]) -> None:
     chance = actor.chance
     for _ in range(chance.randint(3, 5)):
         what = chance.choices(list(deeds), list(deeds.values()))[0]
@@ -221,10 +241,10 @@ async def _day(here: World, actor: Actor, deeds: Mapping[str, float]) -> None:
                 await here.restart(chance.randrange(2))
         else:
             words = "".join(chance.choices(list(SIZES), k=chance.choice([1, 1, 2])))
-            await _do(actor, what, chance.choice(TAGS), words)
+            await _do(glance, actor, what, chance.choice(TAGS), words)
 
 
-async def _do(actor: Actor, what: str, tag: str, words: str) -> None:
+async def _do(glance: Glance, actor: Actor, what: str, tag: str, words: str) -> None:
     match what:
         case "push":
             await actor.push(tag, pushed(words))
@@ -240,5 +260,7 @@ async def _do(actor: Actor, what: str, tag: str, words: str) -> None:
             await actor.delete_settled(tag)
         case "contest":
             await actor.be_taken_over(text(max(words, "c")[-1]).encode())
-        case _:
+        case "list":
             await actor.list_tags()
+        case _:
+            await glance.does[what](actor, tag)

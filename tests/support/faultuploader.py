@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 
 from registry.oci.digest import Digest
+from support.faultadapted import LEASE
 from support.faultasker import Asker
 from support.faultmodel import Wrong
-from support.faultworld import LEASE
 
 OK, CREATED, ACCEPTED = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED
 TRIES = 4
@@ -24,19 +24,27 @@ class Uploader(Asker):
     async def send_blob(self, content: bytes) -> bool:
         """Push one, in one of the ways there are; whether it was acknowledged."""
         ways = [self._in_one, self._by_session, self._in_chunks, self._as_stream, self._mount]
+        losses = self.world.losses
         if not await self.chance.choice(ways)(content):
             return False
-        self.tally.blobs += 1
-        self.repository.blobs.add(Digest.of(content))
+        self._promised(content, losses)
         return True
+
+    def _promised(self, content: bytes, losses: int) -> None:
+        """It was acknowledged; of a blob that no manifest names the journal knows nothing."""
+        self.tally.blobs += 1
+        if losses == self.world.losses and not self.world.is_lost:
+            self.repository.blobs.add(Digest.of(content))
 
     async def has_blob(self, content: bytes) -> bool:
         digest = Digest.of(content)
+        losses = self.world.losses
         answer = await self.ask("HEAD", self.path(f"blobs/{digest}"), 200, 404)
         if answer is None:
             return False
         if answer.status_code == HTTPStatus.NOT_FOUND:
-            if self.graceful and digest in self.repository.blobs:
+            is_old = self.world.is_lost or losses != self.world.losses
+            if self.graceful and digest in self.repository.blobs and not is_old:
                 raise Wrong(f"{digest} was acknowledged, and is absent")
             return False
         return True
@@ -163,6 +171,7 @@ class Uploader(Asker):
 
     async def be_taken_over(self, content: bytes) -> None:
         """Write, stand still past the lease, be taken over at the other replica, and wake."""
+        losses = self.world.losses
         place = await self._begin()
         if place is None:
             return
@@ -190,8 +199,7 @@ class Uploader(Asker):
         if at is None or at == OVER:
             return
         if await self._close(place, content[at:], content, at=at):
-            self.tally.blobs += 1
-            self.repository.blobs.add(Digest.of(content))
+            self._promised(content, losses)
             if await self.has_blob(content):
                 await self.read_blob(content, None)
 

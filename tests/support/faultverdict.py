@@ -29,23 +29,29 @@ from registry.storage.swift.large import UPLOAD
 from registry.storage.swift.names import Names
 from registry.storage.swift.objects import Objects
 from support.faultactor import Actor
+from support.faultimages import differs, hold_pulls
 from support.faultmodel import Wrong, pushed
+from support.faultsharing import Glance
 from support.faultworld import World
 from support.swift import account_of, lies_in
 
-ATTEMPTS = 20
+SECONDS = 45.0
+"""For which something may not be so yet: a slow machine needs more than one attempt."""
 NO_GRACE = Rules(grace=0, uploads=0, trash=0, untagged=0)
 
 
-async def hold(here: World, actors: list[Actor], outcome: Any) -> None:
+async def hold(here: World, glance: Glance, actors: list[Actor], outcome: Any) -> None:
     """Raise Wrong where something is not as it must be."""
     await hold_told(actors)
     for actor in actors:
         name = actor.repository.name
         await _at_last(f"{name} cannot be pushed to", partial(actor.push, "last", pushed("a")))
+    # What people threw away in Glance goes here too; after that nobody changes anything.
+    await _at_last("Glance", lambda: differs(here, glance, actors))
     for actor in actors:
         actor.graceful = False
     async with here.collector() as (storage, collection):
+        await agreement.settle(storage)
         await _at_last("the journal is not written", partial(_flush, storage))
         for replica in here.replicas:
             await replica.storage.blobs.settle()  # type: ignore[attr-defined]
@@ -71,6 +77,8 @@ async def hold(here: World, actors: list[Actor], outcome: Any) -> None:
         await _at_last("nothing can be rebuilt", partial(hold_journal, here, storage))
     await hold_told(actors)
     await hold_whole(actors)
+    await _at_last("Glance", lambda: differs(here, glance, actors))
+    await _at_last("bob", lambda: hold_pulls(here, glance, actors[0].http, actors))
     left = await left_over(here)
     # Segments of a large object that was never told that it owns them: see Swift's README.
     marked = {name.split("/")[0] for name in left if name.endswith("/used")}
@@ -80,16 +88,20 @@ async def hold(here: World, actors: list[Actor], outcome: Any) -> None:
         raise Wrong(f"nothing needs {sorted(left - stranded)}, and no sweep finds it")
 
 
-async def _at_last(what: str, work: Callable[[], Awaitable[bool]]) -> None:
-    """*work* comes to be true: a slow machine may need more than one attempt."""
-    for _ in range(ATTEMPTS):
+async def _at_last(what: str, work: Callable[[], Awaitable[bool | str]]) -> None:
+    """*work* comes to answer True, or no word on why it cannot yet."""
+    until = time.monotonic() + SECONDS
+    why = ""
+    while time.monotonic() < until:
         try:
-            if await work():
-                return
+            done = await work()
         except (RegistryError, collect.Busy) as error:
-            what = f"{what.partition(':')[0]}: {error}"
-        await asyncio.sleep(0.3)
-    raise Wrong(f"{what}, though all is well again")
+            done = str(error)
+        if done in {True, ""}:
+            return
+        why = f": {done}" if isinstance(done, str) else ""
+        await asyncio.sleep(0.2)
+    raise Wrong(f"{what}{why}, though all is well again")
 
 
 def _pass_an_hour(here: World) -> None:
@@ -129,9 +141,9 @@ async def hold_journal(here: World, storage: Storage) -> bool:
     heads, known = await storage.journal.heads(), await storage.ledger.heads()
     if dict(heads) != dict(known):
         raise Wrong(f"the journal ends at {heads}, the ledger at {known}")
-    path = here.directory / "rebuilt.db"
-    path.unlink(missing_ok=True)
-    ledger = await SqlLedger.open(f"sqlite:///{path}")
+    path = here.scene.directory / "rebuilt.db"
+    await here.scene.template.copy(path)
+    ledger = SqlLedger(f"sqlite:///{path}")
     try:
         await agreement.rebuild(storage.journal, ledger, lambda _: None)
     finally:
@@ -177,8 +189,8 @@ async def left_over(here: World) -> set[str]:
     with engine.connect() as connection:
         needed = {row.object for row in connection.execute(select(blob.c.object))}
     engine.dispose()
-    async with account_of(here.cloud) as account:
-        found = await lies_in(account, here.prefix)
+    async with account_of(here.scene.cloud) as account:
+        found = await lies_in(account, here.scene.prefix)
         held = {name for place in found for name in found[place] if place.startswith("blobs-")}
         if missing := needed - held:
             raise Wrong(f"the ledger names objects that are not there: {sorted(missing)}")
@@ -191,7 +203,7 @@ async def _uploads_used(objects: Objects, here: World, needed: set[str]) -> set[
     """The uploads of which large objects hold segments."""
     used = set()
     for name in needed:
-        head = await objects.head(Names(here.prefix).object(name))
+        head = await objects.head(Names(here.scene.prefix).object(name))
         if head is not None and head.is_large:
             used.add(head.headers[UPLOAD])
     return used

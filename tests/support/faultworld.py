@@ -4,83 +4,40 @@ import asyncio
 import contextlib
 import os
 import random
-import shutil
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
-from registry import people, receive, stores, wiring
-from registry.auth.keystone.client import Keystone
+from registry import people, stores, wiring
 from registry.config import Config
-from registry.storage import cloud as cloud_session
+from registry.oci.errors import RegistryError
 from registry.storage.ledger.garbage import SqlCollection
+from registry.storage.projection import Sharing
 from registry.storage.storage import Storage
-from registry.storage.swift import (
-    SwiftAccount,
-    SwiftJournal,
-    account,
-    assembly,
-    blobs,
-    large,
-    layouts,
-    plan,
-    segments,
-)
-from support.ledgers import Template
-from support.openstack import OpenStack
+from support.faultledgers import FileLedger, ServerLedger
+from support.faultmodel import Repository, Wrong
+from support.faultstage import Scene
 from support.server import Settings, berth_toml, service_variables
 from support.weather import GLANCE, KEYSTONE, SWIFT, Weather
 from support.weatherproxy import WeatherProxy
 
-KIB = 1024
-PATIENCE = 2.5
-"""Seconds for which the registry waits for a service that says nothing."""
-LEASE = 0.5
-"""Seconds until an upload can be taken over."""
-
-
-@contextlib.contextmanager
-def adapted(*, small: bool) -> Iterator[pytest.MonkeyPatch]:
-    """The registry waits less; *small*: kilobytes go the ways that megabytes go."""
-    with pytest.MonkeyPatch.context() as patch:
-        for built, named in (
-            (SwiftAccount, {"seconds": PATIENCE}),
-            (SwiftJournal, {"founding_pause": 0.05}),
-            (Keystone, {"timeout": PATIENCE}),
-        ):
-            for name, value in named.items():
-                defaults: Any = built.__init__.__kwdefaults__
-                patch.setitem(defaults, name, value)
-        patch.setattr(cloud_session, "TIMEOUT", PATIENCE)
-        patch.setattr(account, "PAUSES", (0.0, 0.05, 0.1))
-        patch.setattr(account, "EXPECT", 0.5)
-        patch.setattr(receive, "LEASE", LEASE)
-        patch.setattr(wiring, "log_as_json", lambda: None)
-        if small:
-            _shrink(patch)
-        yield patch
-
-
-def _shrink(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(receive, "PIECE", 2 * KIB)
-    patch.setattr(receive, "RECORD_EVERY", 16 * KIB)
-    patch.setattr(plan, "PLAIN", 8 * KIB)
-    patch.setattr(plan, "SMALL", KIB)
-    patch.setattr(plan, "SMALL_ALLOWED", 2)
-    patch.setattr(plan, "MERGED", 16 * KIB)
-    for module in (segments, blobs, assembly):
-        patch.setattr(module, "HELD", 2 * KIB)
-    patch.setattr(blobs, "LARGEST", 64 * KIB)
-    patch.setattr(blobs, "SEGMENTS", (16 * KIB, 64 * KIB))
-    for module in (layouts, blobs):
-        patch.setattr(module, "SPLIT", 16 * KIB)
-    patch.setattr(layouts, "STEP", KIB)
-    patch.setattr(large, "MOST", 3)
+REBUILDS = 60
+"""Attempts at most; the last half of them in fair weather."""
+SETTLED = 5.0
+"""Seconds after which both replicas believe a ledger that was mended, and its keys."""
+EXTRA = """\
+[gc]
+every_minutes = 0
+[glance]
+enabled = true
+every_minutes = 0.05
+remember = 1
+"""
 
 
 class _Server(uvicorn.Server):
@@ -102,6 +59,7 @@ class Replica:
     serving: asyncio.Task[None]
 
     async def stop(self) -> None:
+        """End it; idempotent."""
         self.server.should_exit = True
         await self.serving
 
@@ -109,17 +67,46 @@ class Replica:
 class World:
     """Two replicas over one ledger, a collector's own stores, and the weather."""
 
-    def __init__(self, directory: Path, cloud: OpenStack, weather: Weather, prefix: str) -> None:
-        self.directory = directory
-        self.cloud = cloud
+    def __init__(self, scene: Scene, weather: Weather, repositories: list[Repository]) -> None:
+        self.scene = scene
         self.weather = weather
-        self.prefix = prefix
+        self.repositories = repositories
         self.proxies: dict[str, WeatherProxy] = {}
         self.replicas: list[Replica] = []
         self.config: Config = Config()
+        self.promise: float | None = None
+        """What each replica's ``Storage.promise`` is, if not as usual."""
+        self.losses = 0
+        """Raised when the ledger begins to be an earlier one, and when it is mended."""
+        self.mended_at = float("-inf")
+        """When the ledger was mended last, by the clock that does not jump."""
+        self.starting = asyncio.Lock()
+        """Held by whoever starts replicas."""
+        self.collecting = asyncio.Lock()
+        """Held by whoever collects, and by whoever takes the ledger's file away."""
+        self.said: dict[str, Sharing] = {}
+        """Who sees an image, as its people said last in Glance."""
+        self.opened: set[str] = set()
+        """Names of images that were ever shared."""
+        self.binned = 0
+        """Images that people deleted."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the ledger is an earlier one at this moment."""
+        return self.losses % 2 == 1
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the ledger was mended long enough ago for all replicas to know it."""
+        return not self.is_lost and time.monotonic() > self.mended_at + SETTLED
 
     async def restart(self, number: int) -> None:
         """Start a replica, or start it again: it remembers nothing."""
+        async with self.starting:
+            await self._restart(number)
+
+    async def _restart(self, number: int) -> None:
         if number < len(self.replicas):
             await self.replicas[number].stop()
         opened: list[Any] = []
@@ -135,6 +122,8 @@ class World:
                 await asyncio.sleep(0.01)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         replica = Replica(url, opened[0].storage, opened[1], server, serving)
+        if self.promise is not None:
+            replica.storage.promise = self.promise
         self.replicas[number : number + 1] = [replica]
 
     @contextlib.asynccontextmanager
@@ -147,6 +136,59 @@ class World:
         finally:
             await collection.close()
             await opened.close()
+
+    async def rebuild(self) -> None:
+        """As `berth rebuild` does, again and again until it succeeds."""
+        why = ""
+        for attempt in range(REBUILDS):
+            with self.fair() if attempt > REBUILDS // 2 else contextlib.nullcontext():
+                try:
+                    await wiring.rebuild(self.config, lambda *_: None)
+                except RegistryError as error:
+                    why = str(error)
+                else:
+                    return
+            await asyncio.sleep(0.2)
+        raise Wrong(f"the ledger cannot be rebuilt: {why}")
+
+    async def lose(self) -> None:
+        """The ledger is an empty one now, and made anew out of the journal."""
+        ledger = self.scene.ledger
+        with self._losing():
+            if isinstance(ledger, ServerLedger):
+                await ledger.empty()
+            else:
+                await self._lose_file(ledger)
+            await self.rebuild()
+
+    async def put_back(self) -> None:
+        """The ledger is an earlier one now, and mended by the journal."""
+        ledger = self.scene.ledger
+        assert isinstance(ledger, ServerLedger)
+        with self._losing():
+            await ledger.put_back()
+            await self.rebuild()
+
+    async def _lose_file(self, ledger: FileLedger) -> None:
+        async with self.starting, self.collecting:
+            for replica in self.replicas:
+                await replica.stop()
+            await ledger.empty()
+            with self.fair():
+                for number in range(len(self.replicas)):
+                    await self._restart(number)
+
+    @contextlib.contextmanager
+    def _losing(self) -> Iterator[None]:
+        """What was not in the journal may not be so any more."""
+        self.losses += 1
+        try:
+            yield
+        finally:
+            self.losses += 1
+            self.mended_at = time.monotonic()
+            for each in self.repositories:
+                each.forget()
 
     @contextlib.contextmanager
     def fair(self) -> Iterator[None]:
@@ -174,10 +216,11 @@ def _noted(make: Any, opened: list[Any]) -> Any:
 
 @contextlib.asynccontextmanager
 async def world(
-    directory: Path, cloud: OpenStack, template: Template, weather: Weather, prefix: str
+    scene: Scene, weather: Weather, repositories: list[Repository]
 ) -> AsyncIterator[World]:
-    """A registry that was never used, in the containers of *prefix*."""
-    made = World(directory, cloud, weather, prefix)
+    """A registry that was never used; alice alone changes her *repositories* there."""
+    cloud, directory = scene.cloud, scene.directory
+    made = World(scene, weather, repositories)
     targets = {
         KEYSTONE: cloud.identity_url,
         SWIFT: cloud.account_url("service"),
@@ -187,9 +230,8 @@ async def world(
         for service, target in targets.items():
             proxy = WeatherProxy.before(service, target, weather)
             made.proxies[service] = await stack.enter_async_context(proxy)
-        url = await template.copy(directory / "ledger.db")
-        told = Settings(cloud=cloud, prefix=made.prefix, ledger=url,
-                        http={"access_log": False}, extra="[gc]\nevery_minutes = 0")  # fmt: skip
+        told = Settings(cloud=cloud, prefix=scene.prefix, ledger=scene.ledger.url,
+                        http={"access_log": False}, extra=EXTRA)  # fmt: skip
         path = directory / "berth.toml"
         path.write_text(berth_toml(directory, "127.0.0.1:0", told), "utf-8")
         variables = {
@@ -211,7 +253,6 @@ async def world(
                 await made.calm()
                 for replica in made.replicas:
                     await replica.stop()
-                shutil.rmtree(directory)
 
 
 def chance_of(*words: object) -> random.Random:

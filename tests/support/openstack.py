@@ -154,12 +154,15 @@ def cloud(directory: Path, *arguments: str) -> str:
 
 
 @contextlib.contextmanager
-def running_cloud() -> Iterator[OpenStack]:
-    """Yield a cloud on free ports, made for this run; afterwards leave nothing of it."""
+def running_cloud(*options: str) -> Iterator[OpenStack]:
+    """Yield a cloud on free ports, made for this run; afterwards leave nothing of it.
+
+    *options* are more of `scripts/cloud up`.
+    """
     sweep()
     directory = CACHE / "cloud" / f"{PREFIX}{os.getpid()}"
     try:
-        cloud(directory, "up", "--free-ports")
+        cloud(directory, "up", "--free-ports", *options)
         yield OpenStack.read(directory)
     finally:
         cloud(directory, "down", "--wipe")

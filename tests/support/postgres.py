@@ -104,9 +104,10 @@ class Postgres:
             subprocess.run(["chown", "-R", self._user, self.data], check=True)
         self.start()
 
-    def make(self, database: str) -> str:
-        """A new, empty database; its URL."""
-        self.run("createdb", *self._where(), database)
+    def make(self, database: str, template: str | None = None) -> str:
+        """A new database, empty or as *template* is, in which nobody may be; its URL."""
+        like = () if template is None else (f"--template={template}",)
+        self.run("createdb", *self._where(), *like, database)
         return self.url(database)
 
     def drop(self, database: str) -> None:

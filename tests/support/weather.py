@@ -1,6 +1,7 @@
 """What a cloud's services, or the network before them, do to requests: kinds, chance and counts."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 
 from support.messages import Head
 
+IMAGE = re.compile(r"/images(?:/|\?id=in%3A|.*&id=in%3A)([0-9a-f-]{36})(?:$|&|%2C|\?)")
 KEYSTONE, SWIFT, GLANCE = "keystone", "swift", "glance"
 
 
@@ -21,6 +23,10 @@ def _writes(request: Head) -> bool:
 
 def _has_body(request: Head) -> bool:
     return request.has_body and request.method == "PUT"
+
+
+def _has_document(request: Head) -> bool:
+    return request.has_body
 
 
 def _reads(request: Head) -> bool:
@@ -41,8 +47,13 @@ def _reads_old(request: Head) -> bool:
     return _reads_object(request) and "x-newest" not in request.headers
 
 
-def _deletes_object(request: Head) -> bool:
+def _deletes(request: Head) -> bool:
     return request.method == "DELETE"
+
+
+def _reads_image(request: Head) -> bool:
+    """Of one or of several, by their ids: what is said to be missing is so for one look only."""
+    return _reads(request) and IMAGE.search(request.target) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,7 @@ class Kind:
 _ALL = frozenset({KEYSTONE, SWIFT, GLANCE})
 _STORES = frozenset({SWIFT, GLANCE})
 _SWIFT = frozenset({SWIFT})
+_GLANCE = frozenset({GLANCE})
 KINDS = [
     Kind("500", _any, _ALL),
     Kind("503", _any, _ALL),
@@ -76,9 +88,14 @@ KINDS = [
     Kind("wrong-etag", lambda head: _has_body(head) or _reads_object(head), _SWIFT),
     Kind("stale-404", _reads_old, _SWIFT),
     Kind("lagging-listing", _is_listing, _SWIFT),
-    Kind("late-delete", _deletes_object, _SWIFT),
+    Kind("late-delete", _deletes, _STORES),
+    Kind("reset-in-request", _has_document, _GLANCE),
+    Kind("slow-request", _has_document, _GLANCE),
+    Kind("wrong-answer", _reads, _GLANCE),
+    Kind("missing-image", _reads_image, _GLANCE),
 ]
-RARE = frozenset({"lagging-listing", "late-delete"})
+NAMES = list(dict.fromkeys(kind.name for kind in KINDS))
+RARE = frozenset({"lagging-listing", "late-delete", "missing-image"})
 """Few requests are such that these can happen; so they do whenever it rains."""
 
 
@@ -117,5 +134,6 @@ class Weather:
 
 def some_kinds(chance: random.Random) -> list[Kind]:
     """A few kinds: each by itself is met more often than among all others."""
-    number = chance.choice([2, 4, 6, len(KINDS)])
-    return chance.sample(KINDS, number)
+    number = chance.choice([2, 4, 6, len(NAMES)])
+    names = set(chance.sample(NAMES, number))
+    return [kind for kind in KINDS if kind.name in names]

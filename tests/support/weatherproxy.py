@@ -20,7 +20,7 @@ from support.messages import (
     write,
     write_slowly,
 )
-from support.weather import Weather
+from support.weather import GLANCE, IMAGE, SWIFT, Weather
 
 LIMIT = 4 * 1024 * 1024
 LINE = 64
@@ -30,6 +30,8 @@ HANG = 30.0
 DELETED = json.dumps(
     {"Number Deleted": 1, "Number Not Found": 0, "Response Status": "200 OK", "Errors": []}
 ).encode()
+PAGE = b"<html>busy</html>"
+"""What no service of a cloud says."""
 BROKEN = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 
 
@@ -52,6 +54,8 @@ class WeatherProxy:
     url: str = ""
     lag: Lag = field(default_factory=Lag)
     late: list[Late] = field(default_factory=list)
+    hidden: dict[str, bool] = field(default_factory=dict)
+    """Images that were said to be missing; whether a look at one of them is yet to say so too."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @classmethod
@@ -107,6 +111,10 @@ class WeatherProxy:
         writer: asyncio.StreamWriter,
     ) -> bool:
         """Whether the connection goes on."""
+        if self._hides(request, kind):
+            self._count("missing-image")
+            await self._answer(request, 404, reader, writer)
+            return True
         if kind in {"500", "503", "401", "stale-404"}:
             self._count(kind)
             await self._answer(request, int(kind[-3:]), reader, writer)
@@ -161,8 +169,11 @@ class WeatherProxy:
         raw = request.raw.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
         late = Late(raw, _digest_in(request.target))
         whole = "multipart-manifest" in request.target
-        await self._answer(request, 200 if whole else 204, reader, writer,
-                           DELETED if whole else b"")  # fmt: skip
+        if self.service == SWIFT:
+            await self._answer(request, 200 if whole else 204, reader, writer,
+                               DELETED if whole else b"")  # fmt: skip
+        else:  # one database knows what was deleted: it is the answer that came too early
+            await self._answer(request, 503, reader, writer)
         self.late.append(late)
         if self.weather.chance.random() < 0.3:
             self._start(self._do_later(late, self.weather.chance.random()))
@@ -242,8 +253,12 @@ class WeatherProxy:
         if kind == "wrong-etag" and "etag" in answer.headers:
             self._count(kind)
             raw = Head(raw, answer.first, {}).replaced("etag", "0" * 32)
-        if kind == "lagging-listing" and answer.status == 200:
-            await self._show_late(request, raw, content, writer)
+        if kind in {"lagging-listing", "missing-image"} and answer.status == 200:
+            await self._show_less(kind, request, raw, content, writer)
+        elif kind == "wrong-answer":
+            self._count(kind)
+            await write(writer, plain(200, PAGE))
+            return False
         else:
             await write(writer, raw)
             if not await self._pass_body(kind, content, writer):
@@ -263,17 +278,21 @@ class WeatherProxy:
             await write(writer, plain(503))
         return kind == "503-after"
 
-    async def _show_late(
+    async def _show_less(
         self,
+        kind: str,
         request: Head,
         raw: bytes,
         content: AsyncIterator[bytes],
         writer: asyncio.StreamWriter,
     ) -> None:
         found = b"".join([piece async for piece in content])
-        shown = self.lag.apply(request.target, found, self.weather.chance)
+        if kind == "missing-image":
+            shown = self._without_one(found)
+        else:
+            shown = self.lag.apply(request.target, found, self.weather.chance)
         if shown != found:
-            self._count("lagging-listing")
+            self._count(kind)
         await write(writer, Head(raw, "", {}).replaced("content-length", str(len(shown))))
         await write(writer, shown)
 
@@ -293,6 +312,26 @@ class WeatherProxy:
             else:
                 await write(writer, data)
         return True
+
+    def _hides(self, request: Head, kind: str | None) -> bool:
+        """Whether an image is said to be missing: once, or once more after a list without it."""
+        found = IMAGE.search(request.target)
+        if self.service != GLANCE or found is None or "?" in request.target:
+            return False
+        image = found[1]
+        due = self.hidden.get(image, kind == "missing-image") and request.method == "GET"
+        if due:
+            self.hidden[image] = False
+        return due and self.weather.rains
+
+    def _without_one(self, content: bytes) -> bytes:
+        """A list of images that lacks one of them, if none of them was missing before."""
+        document = json.loads(content)
+        new = [each for each in document.get("images", []) if each["id"] not in self.hidden]
+        if new:
+            document["images"].remove(new[0])
+            self.hidden[new[0]["id"]] = True
+        return json.dumps(document).encode()
 
     def _learn(self, request: Head, answer: Head) -> None:
         """What listings may not tell yet; whether a deletion that was put off is due."""

@@ -1,32 +1,27 @@
-"""The fault run's short form: whatever Keystone and Swift do, nothing that was told is lost."""
+"""The fault run in short: whatever the cloud does, nothing that was told is lost."""
 
-import asyncio
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from support.faultevents import IN_A_FILE, ON_A_SERVER
 from support.faultplants import PLANTS
-from support.faultrun import Outcome, Schedule, Stage, play
-from support.ledgers import Template
+from support.faultrun import Outcome, Schedule, play
+from support.faultstage import Stage, staged
 from support.openstack import OpenStack
-from support.weather import KINDS
+from support.weather import NAMES
 
-SCHEDULES = 12
 MORE = 12
 """Schedules at most for the kinds of faults that chance left out."""
 
 
 @pytest.fixture(scope="module")
 def stage(openstack: OpenStack) -> Iterator[Stage]:
-    with tempfile.TemporaryDirectory() as directory:
-        made = Stage(openstack, Template(Path(directory)))
+    with staged(openstack) as made:
         yield made
-        asyncio.run(made.strike())
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +32,16 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+LEDGERS = [
+    (False, ()), (True, ("kill",)), (False, ("lose",)), (True, ("put-back",)), (False, ("rebuild",))
+]  # fmt: skip
+"""Whose each schedule's ledger is, and what befalls it."""
+
+
 @pytest.mark.timeout(900)
 async def test_whatever_fails_what_was_acknowledged_is_there_and_right(stage: Stage) -> None:
     met: Counter[str] = Counter()
+    befallen: Counter[str] = Counter()
     checked = acknowledged = 0
 
     async def hold(schedule: Schedule) -> None:
@@ -48,20 +50,22 @@ async def test_whatever_fails_what_was_acknowledged_is_there_and_right(stage: St
         assert outcome.complaint is None, f"seed {outcome.seed}: {outcome.complaint}"
         for name, count in outcome.faults.items():
             met[name.partition(" ")[2]] += count
+        befallen.update(outcome.events)
         checked += outcome.tally.bytes_checked
         acknowledged += outcome.tally.acknowledged
 
-    for number in range(SCHEDULES):
-        await hold(Schedule.of(f"short-{number}"))
-    every = [kind.name for kind in KINDS]
+    for number, (served, events) in enumerate(LEDGERS):
+        schedule = Schedule.of(f"short-{number}").only(*NAMES[number :: len(LEDGERS)])
+        await hold(replace(schedule, served=served, events=events))
     for number in range(MORE):
-        missing = {name for name in every if not met[name]}
+        missing = {name for name in NAMES if not met[name]}
         if not missing:
             break
-        await hold(Schedule.of(f"more-{number}").only(*missing, rate=0.5))
-    assert not [name for name in every if not met[name]]
-    assert checked > 100_000
-    assert acknowledged > SCHEDULES
+        await hold(replace(Schedule.of(f"more-{number}").only(*missing, rate=0.5), events=()))
+    assert not [name for name in NAMES if not met[name]]
+    assert set(befallen) == {event for _, events in LEDGERS for event in events}
+    assert checked > 50_000
+    assert acknowledged > len(LEDGERS)
 
 
 FOCUS = {
@@ -69,6 +73,8 @@ FOCUS = {
     "nobody_looks_at_the_epoch": (("503",), {"contest": 1}),
     "nobody_looks_at_the_etag": (("flipped-byte",), {"push": 3, "pull": 1}),
     "nothing_is_looked_at_again": (("503",), {"push": 3, "pull": 1, "alone": 1}),
+    "a_tag_goes_after_one_look": (("missing-image",), {"push": 3, "pull": 2, "list": 2}),
+    "whoever_has_the_like_may_pull": (("503",), {"push": 2, "stranger": 3}),
 }
 """Where a planted fault shows soon."""
 
@@ -81,7 +87,7 @@ async def test_a_planted_fault_is_found_by_schedules(stage: Stage, name: str) ->
     for number in range(20):
         schedule = replace(
             Schedule.of(f"planted-{number}").only(*kinds),
-            small=True, people=2, graceful=graceful, deeds=deeds,
+            small=True, people=2, graceful=graceful, deeds=deeds, served=False, events=(),
         )  # fmt: skip
         outcome: Outcome = await play(stage, schedule, PLANTS[name])
         if outcome.complaint is not None:
@@ -92,4 +98,10 @@ async def test_a_planted_fault_is_found_by_schedules(stage: Stage, name: str) ->
 
 def test_every_kind_of_fault_can_be_met_by_chance() -> None:
     seen = {kind.name for n in range(50) for kind in Schedule.of(f"{n}").kinds}
-    assert seen == {kind.name for kind in KINDS}
+    assert seen == set(NAMES)
+
+
+def test_everything_can_befall_a_ledger_by_chance() -> None:
+    drawn = [Schedule.of(f"{n}") for n in range(100)]
+    assert {event for each in drawn for event in each.events} == {*IN_A_FILE, *ON_A_SERVER}
+    assert 30 < sum(each.served for each in drawn) < 50

@@ -1,0 +1,112 @@
+"""What people do at Glance itself: share their images, and delete them; and who then may pull."""
+
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from registry.storage.projection import Sharing
+from support.faultactor import Actor
+from support.faultasker import NOT_NOW
+from support.faultmodel import Wrong
+from support.faultworld import World
+
+BINNED = 2
+"""Images at most that people delete in one schedule: more, and the reconciler brakes."""
+PATCH = "application/openstack-images-v2.1-json-patch"
+
+
+def may_see(here: World, actor: Actor, tag: str) -> bool:
+    """Whether bob ever may have seen a tag's image, or its repository's."""
+    path = actor.repository.path
+    return bool({path, f"{path}:{tag}"} & here.opened)
+
+
+class Glance:
+    """Glance as alice reaches it: no fault of the weather's comes between."""
+
+    def __init__(self, here: World, http: httpx.AsyncClient) -> None:
+        self._here = here
+        self._http = http
+        self._url = f"{here.scene.cloud.image_url}/v2/images"
+        self._alice = {"X-Auth-Token": here.scene.token}
+        self.does = {"share": self.share, "bin": self.throw_away, "stranger": self.look_in}
+        """What is done there, by its word."""
+
+    async def share(self, actor: Actor, tag: str) -> None:
+        """Say who sees a tag, or the whole repository."""
+        here, chance, path = self._here, actor.chance, actor.repository.path
+        name = path if chance.random() < 0.3 else f"{path}:{tag}"
+        image = await self._find(name)
+        if image is None:
+            return
+        visibility = chance.choice(["private", "shared", "shared", "community"])
+        if visibility != "private":
+            here.opened.add(name)
+        step = {"op": "replace", "path": "/visibility", "value": visibility}
+        answer = await self._ask("PATCH", f"/{image}", json=[step], headers={"Content-Type": PATCH})
+        if answer.status_code != HTTPStatus.OK:
+            return
+        if visibility == "shared":
+            member = chance.choice([here.scene.far.place.id, here.scene.cloud.projects["west"]])
+            answer = await self._ask("POST", f"/{image}/members", json={"member": member})
+            if answer.status_code not in {HTTPStatus.OK, HTTPStatus.CONFLICT}:
+                here.said.pop(image, None)
+                return
+        members = await self.members(image) if visibility == "shared" else {}
+        here.said[image] = Sharing.of(visibility, members.items())
+
+    async def throw_away(self, actor: Actor, tag: str) -> None:
+        """Delete a tag's image; the tag goes too, unless it is pushed again."""
+        here = self._here
+        image = await self._find(f"{actor.repository.path}:{tag}")
+        if image is None or here.binned >= BINNED:
+            return
+        here.binned += 1
+        actor.repository.belief(tag).attempt(None)
+        here.said.pop(image, None)
+        await self._ask("DELETE", f"/{image}")
+
+    async def look_in(self, actor: Actor, tag: str) -> None:
+        """Bob pulls, who has no role here: only what was shared with him, or with all."""
+        url = actor.url(f"/v2/{actor.repository.name}/manifests/{tag}")
+        headers = {"X-Auth-Token": self._here.scene.far.token}
+        try:
+            answer = await self._http.get(url, headers=headers)
+        except httpx.TransportError:
+            return
+        if answer.status_code == HTTPStatus.OK and not may_see(self._here, actor, tag):
+            raise Wrong(f"{url} was shown to somebody with whom nobody shared it")
+        if answer.status_code >= 500 and answer.status_code not in NOT_NOW:
+            raise Wrong(f"{url}: {answer.status_code} {answer.text[:300]}")
+
+    async def members(self, image: str) -> dict[str, str]:
+        """Status by project; empty where it is not shared."""
+        answer = await self._ask("GET", f"/{image}/members")
+        if answer.status_code != HTTPStatus.OK:
+            return {}
+        return {each["member_id"]: each["status"] for each in answer.json()["members"]}
+
+    async def show(self, image: str, token: str) -> Any:
+        """An image's document as the holder of *token* sees it; None where he does not."""
+        answer = await self._http.get(f"{self._url}/{image}", headers={"X-Auth-Token": token})
+        return answer.json() if answer.status_code == HTTPStatus.OK else None
+
+    async def list_all(self) -> dict[str, Any]:
+        """All images of the project, by id."""
+        found: dict[str, Any] = {}
+        for hidden in ("false", "true"):
+            query = {"owner": self._here.scene.place.id, "os_hidden": hidden, "limit": "1000"}
+            answer = await self._ask("GET", "", params=query)
+            found |= {each["id"]: each for each in answer.raise_for_status().json()["images"]}
+        return found
+
+    async def _find(self, name: str) -> str | None:
+        query = {"name": f'in:"{name}"', "os_hidden": "false" if ":" in name else "true"}
+        answer = await self._ask("GET", "", params=query)
+        ours = [each for each in answer.raise_for_status().json()["images"] if "oci_kind" in each]
+        return ours[0]["id"] if len(ours) == 1 else None
+
+    async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        headers = {**self._alice, **more.pop("headers", {})}
+        return await self._http.request(method, f"{self._url}{path}", headers=headers, **more)
