@@ -13,7 +13,7 @@ from registry.storage.projection import Sharing
 from registry.storage.records import ImageRecord
 from support.faultactor import Actor
 from support.faultmodel import Pushed, Wrong
-from support.faultsharing import Glance
+from support.faultsharing import Glance, may_see
 from support.faultworld import World
 
 FIELDS = {"name": "name", "visibility": "visibility", "os_hidden": "hidden",
@@ -129,6 +129,8 @@ async def hold_pulls(
             sees = whole or await glance.show(shown[f"{path}:{tag}"], token) is not None
             url = actor.url(f"/v2/{actor.repository.name}/manifests/{tag}")
             answer = await http.get(url, headers={"X-Auth-Token": token})
+            if answer.status_code == httpx.codes.OK and not may_see(here, actor, tag):
+                raise Wrong(f"{path}:{tag} was shown to bob, with whom nobody shared it")
             if (answer.status_code == httpx.codes.OK) != sees:
                 return f"{path}:{tag} is {answer.status_code} for bob, who sees it: {sees}"
             if sees and answer.content != belief.settled.content:

@@ -7,12 +7,12 @@ from http import HTTPMethod
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, Connection, bindparam, true, update
+from sqlalchemy import ColumnElement, bindparam, true, update
 
 from registry.auth.ports import Principal
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
-from registry.storage.ledger import condemning, sightings, uploads
+from registry.storage.ledger import condemning, uploads
 from registry.storage.ledger.prepared import Prepared
 from registry.storage.ledger.schema import upload
 from registry.storage.records import ImageRecord
@@ -63,17 +63,6 @@ def nothing_is_looked_at_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(condemning, "is_unneeded", condemned)
 
 
-def a_tag_goes_after_one_look(patch: pytest.MonkeyPatch) -> None:
-    """What Glance does not show at this moment was deleted there."""
-    miss = sightings._miss
-
-    def at_once(connection: Connection, now: float, record: str, began: float) -> bool:
-        return miss(connection, now, record, began) or miss(connection, now, record, began)
-
-    patch.setattr(sightings, "_miss", at_once)
-    patch.setattr(sightings, "ABSENCE", 0.0)
-
-
 def whoever_has_the_like_may_pull(patch: pytest.MonkeyPatch) -> None:
     """Records are looked for in Glance by what they say, not by the ledger's ids."""
 
@@ -99,7 +88,6 @@ PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         nobody_looks_at_the_epoch,
         nobody_looks_at_the_etag,
         nothing_is_looked_at_again,
-        a_tag_goes_after_one_look,
         whoever_has_the_like_may_pull,
     )
 }

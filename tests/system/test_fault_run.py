@@ -14,7 +14,7 @@ from support.faultstage import Stage, staged
 from support.openstack import OpenStack
 from support.weather import NAMES
 
-MORE = 12
+MORE = 6
 """Schedules at most for the kinds of faults that chance left out."""
 
 
@@ -32,9 +32,7 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-LEDGERS = [
-    (False, ()), (True, ("kill",)), (False, ("lose",)), (True, ("put-back",)), (False, ("rebuild",))
-]  # fmt: skip
+LEDGERS = [(False, ("lose", "rebuild")), (True, ("kill",)), (True, ("put-back",))]
 """Whose each schedule's ledger is, and what befalls it."""
 
 
@@ -55,7 +53,7 @@ async def test_whatever_fails_what_was_acknowledged_is_there_and_right(stage: St
         acknowledged += outcome.tally.acknowledged
 
     for number, (served, events) in enumerate(LEDGERS):
-        schedule = Schedule.of(f"short-{number}").only(*NAMES[number :: len(LEDGERS)])
+        schedule = Schedule.of(f"short-{number}").only(*NAMES[number :: len(LEDGERS)], rate=0.4)
         await hold(replace(schedule, served=served, events=events))
     for number in range(MORE):
         missing = {name for name in NAMES if not met[name]}
@@ -64,7 +62,7 @@ async def test_whatever_fails_what_was_acknowledged_is_there_and_right(stage: St
         await hold(replace(Schedule.of(f"more-{number}").only(*missing, rate=0.5), events=()))
     assert not [name for name in NAMES if not met[name]]
     assert set(befallen) == {event for _, events in LEDGERS for event in events}
-    assert checked > 50_000
+    assert checked > 20_000
     assert acknowledged > len(LEDGERS)
 
 
@@ -73,7 +71,6 @@ FOCUS = {
     "nobody_looks_at_the_epoch": (("503",), {"contest": 1}),
     "nobody_looks_at_the_etag": (("flipped-byte",), {"push": 3, "pull": 1}),
     "nothing_is_looked_at_again": (("503",), {"push": 3, "pull": 1, "alone": 1}),
-    "a_tag_goes_after_one_look": (("missing-image",), {"push": 3, "pull": 2, "list": 2}),
     "whoever_has_the_like_may_pull": (("503",), {"push": 2, "stranger": 3}),
 }
 """Where a planted fault shows soon."""
