@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from bench.disks import fresh_disk
-from support.daemons import Daemon, busybox_layer, daemon_of, shop_image
+from support.daemons import Daemon, busybox_layer, daemon_of
 from support.environment import Process, temporary_directory
 from support.hostimages import Handmade, member, tar_of
 from support.hostplaces import HostPlace, host_place
@@ -41,7 +41,7 @@ def document(*containers: dict[str, Any], network: bool = False) -> str:
                 {
                     "name": f"c{place}",
                     "index": place,
-                    "image": "shop:1",
+                    "image": "busybox:1",
                     "cpu": "0.5",
                     "mem": "32Mi",
                     "readiness": {"min_ready_s": 0},
@@ -155,7 +155,7 @@ def wait(true: Callable[[], bool], poll: float) -> None:
 
 @contextlib.contextmanager
 def bed(**agent: Any) -> Iterator[Bed]:
-    """Yield a daemon, whose registry has two editions of a shop; at the end nothing is left."""
+    """Yield a daemon; its registry has busybox, and two web servers. At the end nothing is left."""
     with (
         running_server() as registry,
         temporary_directory("bed") as where,
@@ -163,8 +163,8 @@ def bed(**agent: Any) -> Iterator[Bed]:
         host_place(disk) as place,
     ):
         base = busybox_layer()
+        Handmade.of([base]).push(registry, "library/busybox", "1")
         for edition in ("1", "2"):
-            shop_image(edition, base).push(registry, "library/shop", edition)
             upper = tar_of((member("bin/serve", mode=0o755), SERVE))
             served = tar_of((member("edition"), edition.encode()))
             Handmade.of([base, upper, served], config={"Cmd": ["/bin/serve"]}).push(
