@@ -1,18 +1,51 @@
-"""What can be done about a host's image cache: collect it, check it."""
+"""A host's image cache: what is in it and what comes, collecting it, checking it."""
 
 from typing import Annotated
 
 import typer
 
-from climg import output, tables
+from climg import output, pulls, tables
 from climg.set_views import Json, agent_of
 from climg.tables import Column
 
 
 def add_to(app: typer.Typer) -> None:
     """Give *app* these commands."""
+    app.command("image-cache")(cache)
     app.command("image-collect")(collect)
     app.command("image-check")(check)
+
+
+def cache(
+    context: typer.Context,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Show how far pulls are, until none is left.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a host's image cache: layers with their bytes, files, pins and uses, and what comes.
+
+    Examples:
+        climg --agent unix:/run/berth-agent/agent.sock image-cache
+
+        climg --agent unix:/run/berth-agent/agent.sock image-cache --follow
+
+    """
+    agent = agent_of(context)
+    if follow:
+        pulls.follow(lambda: list(agent.call("GET", "/cache")["coming"]))
+    found = agent.call("GET", "/cache")
+    if as_json:
+        output.as_json(found)
+        return
+    names = ("diff_id", "bytes", "inodes", "pins", "uses")
+    rows = [tuple(str(each[name]) for name in names) for each in found["layers"]]
+    columns = (Column("Layer", tables.ID_LEAST), *(Column(each.capitalize()) for each in names[1:]))
+    lines = tables.layout(columns, rows, output.width())
+    if found["coming"]:
+        lines += tables.layout(pulls.COLUMNS, pulls.rows(found["coming"]), output.width())
+    total = f"{found['bytes']} bytes, {found['hits']} hits, {found['fetched_layers']} fetched"
+    output.lines([*lines, f"**** Total: {len(rows)}; {total} ****"])
 
 
 def collect(

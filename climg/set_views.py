@@ -1,4 +1,4 @@
-"""What can be seen of a host's sets: lists, one set, its output, the image cache."""
+"""What can be seen of a host's sets: lists, one set, its output."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -41,7 +41,6 @@ def add_to(app: typer.Typer) -> None:
         "set-list": listing,
         "set-show": show,
         "set-logs": logs,
-        "image-cache": cache,
     }
     for name, command in commands.items():
         app.command(name)(command)
@@ -104,6 +103,8 @@ def show(context: typer.Context, name: Set, as_json: Json = False) -> None:
         )
         if found.get(key)
     ]
+    if (told := found.get("progress")) and told.get("total"):
+        plain.append(("progress", f"{told['stage']}: {told['done']} of {told['total']} bytes"))
     plain += [
         ("rolled_back", f"{each['container']}: {each['reason']}")
         for each in found.get("rolled_back", [])
@@ -142,22 +143,3 @@ def logs(
     query = {"container": container, "tail": last, "follow": "1" if follow else None}
     for line in agent_of(context).lines(path_of(name, "logs"), **query):
         typer.echo(one_line(line))
-
-
-def cache(context: typer.Context, as_json: Json = False) -> None:
-    """Show a host's image cache: layers with their bytes, files, pins and uses.
-
-    Examples:
-        climg --agent unix:/run/berth-agent/agent.sock image-cache
-
-    """
-    found = agent_of(context).call("GET", "/cache")
-    if as_json:
-        output.as_json(found)
-        return
-    names = ("diff_id", "bytes", "inodes", "pins", "uses")
-    rows = [tuple(str(each[name]) for name in names) for each in found["layers"]]
-    columns = (Column("Layer", tables.ID_LEAST), *(Column(each.capitalize()) for each in names[1:]))
-    lines = tables.layout(columns, rows, output.width())
-    total = f"{found['bytes']} bytes, {found['hits']} hits, {found['fetched_layers']} fetched"
-    output.lines([*lines, f"**** Total: {len(rows)}; {total} ****"])

@@ -205,29 +205,29 @@ def tell_logs(request: Request) -> Response:
 def cache(request: Request) -> Response:
     """What lies in the image cache: layers with their bytes, inodes, pins and uses."""
     report = request.app.state.images.report()
+    told = _fields(report, "bytes", "inodes", "hits", "fetched_layers", "fetched_bytes")
     layers = [
-        {
-            "diff_id": str(each.diff_id),
-            "bytes": each.bytes,
-            "inodes": each.inodes,
-            "pins": each.pins,
-            "uses": each.uses,
-        }
+        {"diff_id": str(each.diff_id), **_fields(each, "bytes", "inodes", "pins", "uses")}
         for each in report.layers
     ]
-    told = {
-        "bytes": report.bytes,
-        "inodes": report.inodes,
-        "hits": report.hits,
-        "fetched_layers": report.fetched_layers,
-        "fetched_bytes": report.fetched_bytes,
-    }
-    return JSONResponse({**told, "layers": layers})
+    coming = [
+        {
+            "digest": str(each.layer.blob.digest),
+            "total": each.layer.blob.size,
+            **_fields(each, "stage", "received", "rate", "error"),
+        }
+        for each in report.coming
+    ]
+    return JSONResponse({**told, "layers": layers, "coming": coming})
 
 
 def healthz(_: Request) -> Response:
     """The agent is there."""
     return PlainTextResponse("ok\n")
+
+
+def _fields(value: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names}
 
 
 async def _threaded(work: Any, *arguments: Any) -> Response:

@@ -10,9 +10,13 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from hostagent.errors import NetworkFailed
 from setspec.desired import Port
+
+_UP: Final = 1
+"""netdevice(7): IFF_UP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,19 @@ class BridgeNetwork:
         up = f"link set {name} master {bridge.bridge} up"
         _batch(*((up,) if _exists(name) else (pair, up)))
         _batch(*_inside(port), namespace=namespace)
+
+    def is_attached(self, port: Port) -> bool:
+        bridge = self._bridges.get(port.network)
+        end = Path("/sys/class/net", self.interface(port))
+        try:
+            is_up = int((end / "flags").read_text(), 16) & _UP
+            return (
+                bridge is not None
+                and bool(is_up)
+                and (end / "master").readlink().name == bridge.bridge
+            )
+        except OSError:
+            return False
 
     def detach(self, port: Port) -> None:
         name = self.interface(port)

@@ -29,6 +29,8 @@ class AgentConfig:
     """A file whose text is another one after each boot."""
     seccomp: Path = Path("/usr/share/containers/seccomp.json")
     """The profile for what is not privileged."""
+    health: str | None = None
+    """Where ``/healthz`` and ``/metrics`` are, as in 127.0.0.1:9317; nowhere without it."""
     registry: str | None = None
     """What goes before an image without a registry, as in registry.example:5000/library."""
     workers: int = 8
@@ -45,6 +47,8 @@ class AgentConfig:
             raise ValueError('agent.runtime must be "auto", "crun" or "runc"')
         if not (self.prefix.isalnum() and 1 <= len(self.prefix) <= 4):
             raise ValueError("agent.prefix must be 1 to 4 letters and digits")
+        if self.health is not None and not self.health.rpartition(":")[2].isdecimal():
+            raise ValueError("agent.health must be an address and a port, as in 127.0.0.1:9317")
         if self.workers < 1:
             raise ValueError("agent.workers must be at least 1")
         if not self.cgroup.startswith("/") or self.cgroup == "/":

@@ -1,6 +1,7 @@
 """A set's status, out of its rows and what is alive of them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from hostagent.host import Host
 from hostagent.recipes import SSH, limits_in, workload_of
@@ -32,7 +33,11 @@ def describe(host: Host, row: SetRow) -> SetStatus:
     seen = look(host, row)
     used = {name: host.runtime.memory_used(row.set, name) for name in seen.alive}
     volumes = host.volumes.status(seen.desired.allocation.volumes)
-    return status(seen, used, volumes, kept(host.layout.login(row.set).key))
+    told = status(seen, used, volumes, kept(host.layout.login(row.set).key))
+    pulled = host.images.progress(row.set)
+    if told.progress is None or pulled is None:
+        return told
+    return replace(told, progress=replace(told.progress, done=pulled[0], total=pulled[1]))
 
 
 def status(

@@ -5,12 +5,13 @@ import contextlib
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hostagent.images.collect import Collected, Spoiled
 from hostagent.images.errors import CacheUnusable, ImageUnknown, PullCancelled
-from hostagent.images.images import TIDY, CacheReport, Images
+from hostagent.images.images import TIDY, CacheReport, Images, PullProgress
 from hostagent.images.reference import Credential
 from hostagent.images.settings import ImageSettings
 from hostagent.images.shelf import empty
@@ -40,6 +41,7 @@ class HostImages:
         self._rootfs = OverlayRootfs(trash)
         self._tidying = asyncio.run_coroutine_threadsafe(self._tidy(trash), self._loop)
         self._pulls: dict[str, set[Future[Any]]] = {}
+        self._told: dict[str, PullProgress] = {}
 
     def close(self) -> None:
         """End pulls; what came of them is kept. Roots stay mounted."""
@@ -58,7 +60,13 @@ class HostImages:
         """
         name, colon, password = (secret or "").partition(":")
         credential = Credential(name, password) if colon else Credential(token=name)
-        pull = self.images.ensure(reference, credential, set_id=set_id, generation=generation)
+        pull = self.images.ensure(
+            reference,
+            credential,
+            set_id=set_id,
+            generation=generation,
+            progress=partial(self._told.__setitem__, set_id),
+        )
         future = asyncio.run_coroutine_threadsafe(pull, self._loop)
         pulls = self._pulls.setdefault(set_id, set())
         pulls.add(future)
@@ -68,7 +76,13 @@ class HostImages:
             raise PullCancelled(f"{reference} is no longer wanted") from None
         finally:
             pulls.discard(future)
+            self._told.pop(set_id, None)
         return ReadyImage(str(image.digest), dict(image.config))
+
+    def progress(self, set_id: str) -> tuple[int, int] | None:
+        """Bytes that are here, and in all, of what is pulled for a set; None where nothing is."""
+        told = self._told.get(set_id)
+        return (told.bytes_here, told.bytes) if told is not None else None
 
     def prepare(self, disk: str, digest: str) -> Path:
         """The root filesystem *disk* on a pinned image, mounted; made where it is not."""

@@ -120,6 +120,10 @@ class Network(Protocol):
         """Make *port* in *namespace* as it is described; nothing where it is so."""
         ...
 
+    def is_attached(self, port: Port) -> bool:
+        """Whether the host's end of a port is there, up and where it belongs; asks nobody."""
+        ...
+
     def detach(self, port: Port) -> None:
         """Remove a port; nothing where it is not."""
         ...
@@ -177,6 +181,10 @@ class Images(Protocol):
 
     def remove(self, disk: str) -> None:
         """Remove a root filesystem and its bytes; nothing where it is not."""
+        ...
+
+    def progress(self, set_id: str) -> tuple[int, int] | None:
+        """Bytes that are here, and in all, of what is pulled for a set; None where nothing is."""
         ...
 
     def unpin(self, set_id: str, generation: int | None) -> None:

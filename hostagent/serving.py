@@ -4,7 +4,9 @@ import os
 import socket
 import struct
 from asyncio import BaseTransport
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from hostagent.api import create_app
 from hostagent.config import Config
 from hostagent.local import Local
-from hostagent.wiring import running
+from hostagent.measures import complaint, count
+from hostagent.wiring import Agent, running
+from hosthealth.agent import figures
+from hosthealth.port import PortTaken, answering
+from hosthealth.port import create_app as health_app
 from settings.reading import ConfigError
 
 
@@ -32,12 +38,31 @@ class _RootsOnly(HttpToolsProtocol):
 
 def serve(config: Config) -> None:
     """Run an agent until SIGTERM or Ctrl-C; containers run on. Raises ConfigError."""
-    with _listening(config.agent.address) as listener, running(config) as agent:
+    with (
+        _listening(config.agent.address) as listener,
+        running(config) as agent,
+        _told(config, agent),
+    ):
         local = Local(agent.host, agent.keeper, config)
         options: dict[str, Any] = {"http": _RootsOnly, "log_level": "warning", "access_log": False}
         app = create_app(local, agent.images)
         server = uvicorn.Config(app, timeout_graceful_shutdown=5, **options)
         uvicorn.Server(server).run(sockets=[listener])
+
+
+@contextmanager
+def _told(config: Config, agent: Agent) -> Iterator[None]:
+    """Health and figures on a TCP port, where the configuration has one."""
+    if config.agent.health is None:
+        yield
+        return
+    host, images = agent.host, agent.images
+    app = health_app(partial(complaint, host), lambda: figures(count(host, images)))
+    try:
+        with answering(config.agent.health, app):
+            yield
+    except PortTaken as error:
+        raise ConfigError(f"agent.health: {error}") from None
 
 
 def _listening(path: Path) -> socket.socket:

@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
-from hostagent.etc import write_etc
 from hostagent.host import Host, moment, remove_tree
 from hostagent.ports import ReadyImage
 from hostagent.records import (
@@ -17,6 +17,7 @@ from hostagent.records import (
     Trouble,
 )
 from hostagent.step import Step
+from runspec.etc import texts
 from setspec.desired import Deploy, Port
 from setspec.shape import dump, load
 
@@ -113,11 +114,19 @@ class AttachNetwork(Step):
             host.network.detach(port)
         for port in desired.allocation.ports:
             host.network.attach(port, host.namespaces.path(self.set, "network"))
-        write_etc(host.layout.etc(self.set), desired)
+        _write_in_place(host.layout.etc(self.set), texts(desired))
         return desired.allocation.ports
 
     def confirm(self, host: Host, result: tuple[Port, ...]) -> None:
         host.store.put(replace(self.row(host), network=spelled(result, done=True)))
+
+
+def _write_in_place(directory: Path, wanted: dict[str, str]) -> None:
+    """Containers have these very files mounted."""
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for name, text in wanted.items():
+        (directory / name).write_text(text)
+        (directory / name).chmod(0o644)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class CacheReport:
     fetched_layers: int
     """Since the agent's start."""
     fetched_bytes: int
+    coming: tuple[LayerProgress, ...]
+    """Layers that are being brought or wait for their turn."""
 
 
 class Images:
@@ -156,6 +158,7 @@ class Images:
             hits=sum(each.uses for each in layers),
             fetched_layers=self._puller.fetched_layers,
             fetched_bytes=self._puller.fetched_bytes,
+            coming=tuple(self.progress()),
         )
 
     async def collect(self, *, everything: bool = False) -> Collected:
@@ -208,7 +211,7 @@ class Images:
         self, missing: Sequence[Layer], progress: Callable[[PullProgress], None] | None
     ) -> AsyncIterator[None]:
         """While this lasts, *progress* is told how far the *missing* layers are."""
-        if progress is None:
+        if progress is None or not missing:
             yield
             return
         tell = progress

@@ -1,19 +1,24 @@
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from support.agents import shop
 from support.daemons import BIN, Daemon, busybox_layer, daemon_of, running_daemon, shop_image
-from support.environment import Process
+from support.environment import Process, free_port, wait_until
+from support.hostimages import Handmade, member, tar_of
 from support.hostplaces import HostPlace
 from support.logins import Client
 from support.server import Server, running_server
+from support.slowness import slow_road
 
 TALK = """{"version": "v2", "id": 1, "appkey": "com.sankuai.inf.hulk.test",
  "containers": [{"index": 0, "image": "hulk.test-prod",
@@ -260,3 +265,57 @@ def test_root_logs_in_by_the_documents_password_which_is_kept_nowhere(
     assert client.call(namespace, address, "echo in", password=f"{SECRET}-2").output == "in\n"
     assert telling(daemon.place.directory) == []
     daemon.climg("set-delete", "shop", "--yes", "--wait")
+
+
+def test_health_and_figures_are_on_a_tcp_port_and_nothing_else_is(
+    place: HostPlace, registry: Server
+) -> None:
+    port = free_port()
+    daemon = daemon_of(place, registry, health=f"127.0.0.1:{port}")
+    with running_daemon(daemon), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        assert client.get("/healthz").text == "ok\n"
+        daemon.climg("set-create", "--wait", "-", stdin=json.dumps(shop()))
+        told = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines())
+        assert told['berth_agent_sets{level="running"}'] == "1"
+        assert told['berth_agent_attempts{state="started"}'] == "1"
+        assert told["berth_agent_containers_alive"] == "1"
+        assert told["berth_agent_fetched_layers_total"] == "3"
+        assert client.get("/sets").status_code == 404
+        second = daemon_of(place, registry, health=f"127.0.0.1:{port}", run=str(place.run / "b"),
+                           state=str(place.state / "b"))  # fmt: skip
+        words = [str(BIN / "berth"), "agent", "--config", str(second.config)]
+        refused = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
+        assert refused.returncode == 2
+        assert f"agent.health: cannot listen on 127.0.0.1:{port}" in refused.stderr
+        daemon.climg("set-delete", "shop", "--yes", "--wait")
+
+
+def test_a_pull_is_told_in_bytes_as_it_comes(place: HostPlace, registry: Server) -> None:
+    big = tar_of((member("big"), os.urandom(24 << 20)))
+    base = busybox_layer()
+    image = Handmade.of([base, big], config={"Cmd": ["/bin/sleep", "1000"]})
+    image.push(registry, "library/big", "1")
+    with slow_road(registry.address, rate=8 << 20) as slow:
+        daemon = daemon_of(place, registry)
+        with running_daemon(daemon):
+            daemon.climg(
+                "set-create", "-", stdin=json.dumps(shop({"image": f"{slow}/library/big:1"}))
+            )
+            seen: dict[str, Any] = {}
+
+            def is_coming() -> bool:
+                seen.update(daemon.show("shop").get("progress") or {})
+                return bool(0 < seen.get("done", 0) < seen.get("total", 0))
+
+            wait_until(is_coming, "a pull half way")
+            assert seen["stage"] == "pulling"
+            assert seen["total"] == sum(len(each.content) for each in image.layers)
+            coming = json.loads(daemon.climg("image-cache", "--json").stdout)["coming"]
+            assert coming[0]["total"] == len(image.layers[1].content)
+            assert 0 < coming[0]["received"] <= coming[0]["total"]
+            assert "of" in daemon.climg("set-show", "shop").stdout
+            followed = daemon.climg("image-cache", "--follow")
+            assert re.search(r"layers come: \d+ of \d+ bytes", followed.stderr)
+            assert "Coming" not in followed.stdout
+            wait_until(lambda: daemon.show("shop")["state"] == "running", "running")
+            daemon.climg("set-delete", "shop", "--yes", "--wait")

@@ -120,6 +120,10 @@ class DirectoryImages:
         last = float("inf") if generation is None else generation
         self.pins = {(each, n) for each, n in self.pins if each != set_id or n > last}
 
+    def progress(self, set_id: str) -> tuple[int, int] | None:
+        _ = set_id  # nothing is pulled
+        return None
+
     def disks(self) -> list[str]:
         """The disks that there are."""
         return sorted(path.name for path in self._root.iterdir())

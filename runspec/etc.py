@@ -1,25 +1,10 @@
-"""The files of /etc that the host writes for a set: hosts, hostname, resolv.conf.
-
-They are written in place, as containers have these very files mounted.
-"""
-
-from pathlib import Path
+"""The files of /etc that the host writes for a set: hosts, hostname, resolv.conf (pure)."""
 
 from setspec.desired import DesiredSet
 
 
-def write_etc(directory: Path, desired: DesiredSet) -> None:
-    """Write a set's files, the same ones where they are there."""
-    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for name, text in texts(desired).items():
-        path = directory / name
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
-            path.chmod(0o644)
-
-
 def texts(desired: DesiredSet) -> dict[str, str]:
-    """What is in them (pure)."""
+    """What is in them, by name."""
     allocation = desired.allocation
     hosts = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     addresses = [each for port in allocation.ports for each in port.addresses]

@@ -1,0 +1,1 @@
+"""What an agent tells anybody: whether it is well, and figures for Prometheus. Nothing else."""

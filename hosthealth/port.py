@@ -1,0 +1,63 @@
+"""The TCP port: /healthz and /metrics, for anybody who reaches it; it reads and never changes."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from hosthealth.figures import CONTENT_TYPE, Figure, text
+
+_AT_ONCE: Final = 16
+"""Connections; further ones are told to come later."""
+
+
+class PortTaken(Exception):
+    """Nobody can listen there: where, and why."""
+
+
+def create_app(
+    complaint: Callable[[], str | None], measure: Callable[[], Iterable[Figure]]
+) -> Starlette:
+    """The ASGI application; *complaint* says what is wrong, None where nothing is."""
+
+    def healthz(_: Request) -> Response:
+        said = complaint()
+        return PlainTextResponse(f"{said or 'ok'}\n", 503 if said else 200)
+
+    def metrics(_: Request) -> Response:
+        return PlainTextResponse(text(measure()), media_type=CONTENT_TYPE)
+
+    return Starlette(routes=[Route("/healthz", healthz), Route("/metrics", metrics)])
+
+
+@contextlib.contextmanager
+def answering(address: str, app: Starlette) -> Iterator[None]:
+    """Answer at ``host:port`` as long as this lasts. Raises PortTaken."""
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host.strip("[]"), int(port)))
+        except (OSError, ValueError, OverflowError) as error:
+            raise PortTaken(f"cannot listen on {address}: {error}") from None
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app, log_level="warning", access_log=False, limit_concurrency=_AT_ONCE,
+                timeout_keep_alive=5, timeout_graceful_shutdown=1,
+            )
+        )  # fmt: skip
+        thread = threading.Thread(target=server.run, args=([listener],), name="health")
+        thread.start()
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join()
