@@ -39,6 +39,8 @@ class Seen:
     """Attempts whose exit code was written down."""
     readings: Mapping[str, Reading]
     is_pinned: bool
+    has_links: bool
+    """The host's ends of all its ports are there."""
     is_frozen: bool
     operations: tuple[OperationRow, ...]
     troubles: Mapping[str, Trouble]
@@ -98,8 +100,9 @@ class Seen:
 
     @property
     def is_attached(self) -> bool:
-        """Whether its ports are as they should be."""
-        return self.row.network == spelled(self.desired.allocation.ports, done=True)
+        """Whether its ports are as they should be, and nobody took one away."""
+        wanted = spelled(self.desired.allocation.ports, done=True)
+        return self.has_links and self.row.network == wanted
 
     @property
     def has_volumes(self) -> bool:
@@ -125,6 +128,7 @@ def look(host: Host, row: SetRow) -> Seen:
         exits=frozenset(each for each in live if host.runtime.exit_code(each) is not None),
         readings={name: reading for name, reading in readings.items() if reading is not None},
         is_pinned=host.namespaces.is_pinned(row.set, host_network=not is_own),
+        has_links=all(map(host.network.is_attached, desired.allocation.ports)),
         is_frozen=host.runtime.is_frozen(row.set),
         operations=tuple(store.rows(OperationRow, set=row.set)),
         troubles={each.step: each for each in store.rows(Trouble, set=row.set)},
