@@ -1,9 +1,14 @@
 """When: the end of a grace, the next try, the next look (pure; CLOCK_BOOTTIME)."""
 
+from typing import Final
+
 from hostagent.readings import Reading
 from hostagent.recipes import workload_of
 from hostagent.records import Attempt
 from setspec.normal import Workload
+
+_SOON: Final = 0.05
+"""Seconds between the first two looks whether something is ready."""
 
 
 def deadline(attempt: Attempt) -> float:
@@ -31,6 +36,7 @@ def ready_since(
     readiness = workload.readiness
     if readiness.exec is None and readiness.tcp is None and readiness.http is None:
         return attempt.started_at, None
-    if reading is None:
+    if reading is None or attempt.started_at is None:
         return None, attempt.started_at
-    return reading.good_since, reading.looked_at + readiness.period_s
+    age = reading.looked_at - attempt.started_at  # what has just begun is looked at more often
+    return reading.good_since, reading.looked_at + min(readiness.period_s, max(age, _SOON))
