@@ -6,12 +6,18 @@ from typing import TypeVar
 
 from registry.gc.plan import Plan
 from registry.gc.policy import Rules
+from registry.oci.digest import Digest
 from registry.oci.errors import RegistryError, StorageUnavailable
-from registry.storage.collection import Collection
+from registry.oci.names import RepositoryName
+from registry.storage.collection import Collection, Totals
 from registry.storage.storage import Storage
 
-BATCH = 200
+BATCH = 50
 """Digests condemned in one transaction: short enough that no push waits long."""
+MANIFESTS = 10
+"""Manifests deleted in one: each is some fifteen statements."""
+TRASH = 100
+"""Entries of the trash forgotten in one."""
 
 Item = TypeVar("Item")
 
@@ -49,25 +55,22 @@ async def execute(
 ) -> Report:
     """Sweep *plan*; raises StorageUnavailable, and leaves the rest to the next run then."""
     report = Report()
-    gone = await collection.purge_trash(now - rules.trash)
-    report.trash, report.trash_bytes = gone.blobs, gone.bytes
+    gone = Totals(TRASH, 0)
+    while gone.blobs == TRASH:
+        gone = await collection.purge_trash(now - rules.trash, limit=TRASH)
+        report.trash += gone.blobs
+        report.trash_bytes += gone.bytes
     for stale in plan.uploads:
         if await collection.forget_upload(stale.id, now - rules.uploads):
             await storage.blobs.discard(stale.id)
             report.uploads += 1
             report.uploads_bytes += stale.offset
     if rules.untagged is not None:
-        for each in plan.untagged:
-            before = now - rules.untagged
-            position = await collection.collect_manifest(each.repository, each.digest, before)
-            if position is not None:
-                await storage.flusher.flush(position)
-                report.manifests += 1
-                report.manifests_bytes += each.size
+        await _collect_manifests(storage, collection, plan, now - rules.untagged, report)
     before = now - rules.grace
     await _hold_agreed(storage)
     for repository, digests in plan.links.items():
-        for some in _batches(digests):
+        for some in _batches(digests, BATCH):
             condemned = await collection.condemn(repository, some, before)
             if condemned.position is not None:
                 # Names first: bytes go once the journal says that nothing names them.
@@ -78,12 +81,27 @@ async def execute(
             report.blobs_bytes += sum(each.size for each in condemned.objects)
             progress(report.links)
     await _hold_agreed(storage)
-    for some in _batches(plan.unlinked):
+    for some in _batches(plan.unlinked, BATCH):
         condemned = await collection.condemn_unlinked(some, before)
         report.blobs += len(condemned.objects)
         report.blobs_bytes += sum(each.size for each in condemned.objects)
     await remove(storage, collection, report)
     return report
+
+
+async def _collect_manifests(
+    storage: Storage, collection: Collection, plan: Plan, before: float, report: Report
+) -> None:
+    sizes: dict[RepositoryName, dict[Digest, int]] = {}
+    for each in plan.untagged:
+        sizes.setdefault(each.repository, {})[each.digest] = each.size
+    for repository, size_of in sizes.items():
+        for some in _batches(list(size_of), MANIFESTS):
+            taken, position = await collection.collect_manifests(repository, some, before)
+            if position is not None:
+                await storage.flusher.flush(position)
+            report.manifests += len(taken)
+            report.manifests_bytes += sum(size_of[each] for each in taken)
 
 
 async def _hold_agreed(storage: Storage) -> None:
@@ -121,6 +139,6 @@ async def remove(storage: Storage, collection: Collection, report: Report) -> No
             return  # the page is full of what cannot go now; the next run comes back to it
 
 
-def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -182,13 +182,16 @@ class Collection(Protocol):
         """Manifests pushed before *before* that nothing holds."""
         ...
 
-    async def collect_manifest(
-        self, repository: RepositoryName, digest: Digest, before: float
-    ) -> Position | None:
-        """Delete such a manifest, into the trash; None where something holds it now."""
+    async def collect_manifests(
+        self, repository: RepositoryName, digests: Sequence[Digest], before: float
+    ) -> tuple[list[Digest], Position | None]:
+        """Delete such manifests, into the trash, and answer which; what something holds now stays.
+
+        The position is that of the last line, None where all stay.
+        """
         ...
 
-    async def purge_trash(self, before: float) -> Totals:
+    async def purge_trash(self, before: float, *, limit: int = 1000) -> Totals:
         """Forget what was deleted before *before*; how many entries, with how many bytes."""
         ...
 

@@ -228,15 +228,34 @@ async def test_untagged_is_what_nothing_holds(place: Place) -> None:
 async def test_a_manifest_goes_only_while_nothing_holds_it(place: Place) -> None:
     await place.ledger.put_manifest(put(SHOES, "a"))
     await place.ledger.put_manifest(put(SHOES, "b"))
+    await place.ledger.put_manifest(put(SHOES, "d"))
     place.clock.now += 1
     before = place.clock.now
     await place.ledger.put_manifest(put(SHOES, "b", "v1"))
-    for word, goes in (("a", True), ("b", False), ("c", False)):
-        position = await place.collection.collect_manifest(SHOES, manifest(word).digest, before)
-        assert (position is not None) is goes
+    some = [manifest(word).digest for word in "abcd"]
+    taken, position = await place.collection.collect_manifests(SHOES, some, before)
+    assert taken == [manifest("a").digest, manifest("d").digest]
+    (*_, last) = await place.ledger.pending_lines()
+    assert position == last.position
+    assert await place.collection.collect_manifests(SHOES, some, before) == ([], None)
+    assert await place.collection.collect_manifests(HATS, some, before) == ([], None)
     with pytest.raises(ManifestUnknown):
         await place.ledger.find_manifest(SHOES, manifest("a").digest)
     assert await place.ledger.find_manifest(SHOES, Tag.parse("v1")) == manifest("b")
+
+
+async def test_the_trash_is_forgotten_a_part_at_a_time_the_oldest_first(place: Place) -> None:
+    for word in "abc":
+        await place.ledger.put_manifest(put(SHOES, word))
+        await place.ledger.delete_manifest(SHOES, manifest(word).digest)
+        place.clock.now += 1
+    before = place.clock.now - 1
+    size = len(manifest("a").content)
+    assert await place.collection.purge_trash(before, limit=1) == Totals(1, size)
+    left = (await place.collection.facts(manifest(word).digest) for word in "abc")
+    assert [len(each.trash) async for each in left] == [0, 1, 1]
+    assert await place.collection.purge_trash(before) == Totals(1, size)
+    assert await place.collection.purge_trash(before) == Totals(0, 0)
 
 
 async def test_an_upload_is_stale_once_nobody_writes_to_it(place: Place) -> None:

@@ -193,8 +193,9 @@ MEETINGS: Final = {
     "an index and the collection of what it names": Meeting(
         on(writes.put_manifest, put_index(SHOES, "index", "v9", children=(manifest("c").digest,)),
            lambda: ""),
-        on(condemning.collect_manifest, SHOES, manifest("c").digest, NOW), PROJECT,
-        both(is_line, lambda taken: taken is None), both(is_(ManifestBlobUnknown), is_line),
+        on(condemning.collect_manifests, SHOES, [manifest("c").digest], NOW), PROJECT,
+        both(is_line, lambda done: done == ([], None)),
+        both(is_(ManifestBlobUnknown), lambda done: is_line(done[1])),
     ),
     "a push and the deletion of its tag": Meeting(
         put_under("b", "v1"), on(writes.delete_tag, SHOES, V1), PROJECT,
@@ -388,7 +389,7 @@ HELD: Final = {
     "writes._MANIFESTS": "an index and the collection of what it names",
     "condemning.condemn": "a mount and a condemnation",
     "condemning.drop_unlinked": "an upload and the last of a blob",
-    "condemning.collect_manifest": "an index and the collection of what it names",
+    "condemning.collect_manifests": "an index and the collection of what it names",
     "uploads._session": "two leases of an upload",
     "uploads._FIND_BLOB": "an upload and a condemnation",
     "uploads._LOCK_LINKED": "a mount and a condemnation",

@@ -197,8 +197,9 @@ def apply(connection: Connection, here: int, change: Change) -> None:
     elif change.op == "unlink":
         _DELETE_LINK(connection, here=here, digest=digest)
     elif change.op == "collect":
-        for each in change.digests:
-            _DELETE_LINK(connection, here=here, digest=str(each))
+        _DELETE_LINK.many(
+            connection, [{"here": here, "digest": str(each)} for each in change.digests]
+        )
     elif change.op == "rename":
         _FREE_KEYS(connection, change.gone)
     _write_records(connection, change.records)

@@ -158,17 +158,26 @@ def is_stale(before: float, now: float) -> ColumnElement[bool]:
     )
 
 
-def collect_manifest(
-    connection: Connection, now: float, name: RepositoryName, digest: Digest, before: float
-) -> Position | None:
-    """As in Collection.collect_manifest."""
+def collect_manifests(
+    connection: Connection,
+    now: float,
+    name: RepositoryName,
+    digests: Iterable[Digest],
+    before: float,
+) -> tuple[list[Digest], Position | None]:
+    """As in Collection.collect_manifests."""
     writes.lock_project(connection, name.project)
-    query = select(manifest.c.digest).where(
-        manifest.c.repository_id == find_repository(connection, name),
-        manifest.c.digest == str(digest),
-        manifest.c.pushed_at < before,
-        UNHELD,
-    )
-    if connection.execute(query).scalar() is None:
-        return None
-    return writes.delete_manifest(connection, now, name, digest)
+    here = find_repository(connection, name)
+    taken: list[Digest] = []
+    position = None
+    for digest in digests:  # looked at one by one: what held one may have been the one before
+        query = select(manifest.c.digest).where(
+            manifest.c.repository_id == here,
+            manifest.c.digest == str(digest),
+            manifest.c.pushed_at < before,
+            UNHELD,
+        )
+        if connection.execute(query).scalar() is not None:
+            position = writes.delete_manifest(connection, now, name, digest)
+            taken.append(digest)
+    return taken, position

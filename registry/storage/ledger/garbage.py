@@ -192,17 +192,22 @@ class SqlCollection:
             for row in await self._all(query)
         ]
 
-    async def collect_manifest(
-        self, repository: RepositoryName, digest: Digest, before: float
-    ) -> Position | None:
+    async def collect_manifests(
+        self, repository: RepositoryName, digests: Sequence[Digest], before: float
+    ) -> tuple[list[Digest], Position | None]:
         return await self._database.write(
-            lambda c: condemning.collect_manifest(c, self._now(c), repository, digest, before)
+            lambda c: condemning.collect_manifests(c, self._now(c), repository, digests, before)
         )
 
-    async def purge_trash(self, before: float) -> Totals:
+    async def purge_trash(self, before: float, *, limit: int = 1000) -> Totals:
         def work(connection: Connection) -> Totals:
-            query = select(trash.c.id, func.length(trash.c.content).label("size"))
-            rows = connection.execute(query.where(trash.c.deleted_at < before)).all()
+            query = (
+                select(trash.c.id, func.length(trash.c.content).label("size"))
+                .where(trash.c.deleted_at < before)
+                .order_by(trash.c.deleted_at)
+                .limit(limit)
+            )
+            rows = connection.execute(query).all()
             drop_trash(connection, [row.id for row in rows])
             return Totals(len(rows), sum(row.size for row in rows))
 
