@@ -64,7 +64,10 @@ class State:
                 raise BackupFailed(f"the backup is of form {form}, and this release reads {FORM}")
             return cls(**{**document, "missing": tuple(document["missing"])})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BackupFailed(f"{STATE} of the backup is damaged: {error}") from error
+            raise BackupFailed(
+                f"{STATE} of the backup is damaged: {error}; take another backup, and begin a "
+                "fresh one in an empty directory"
+            ) from error
 
 
 class Place:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 from registry.backup.faults import BackupFailed, told
 from registry.backup.place import LEDGER, Place, State, digest_of, sync_file
@@ -53,7 +54,7 @@ def restore(
     """
     state = find_state(place)
     names = place.names(state.number)
-    with told(directory):
+    with told(directory, "then empty it and restore again"):
         for path in (directory, ledger.parent):
             make_directory(path)
         for path in (directory / "journal", directory / "blobs", directory / "meta", ledger):
@@ -101,12 +102,12 @@ def _is_good(source: Path, target: Path | None, name: str, size: int) -> bool:
     read = 0
     try:
         file = source.open("rb")
-    except FileNotFoundError:
+    except OSError:
         return False
     with file:
         out = None if target is None else target.open("xb")
         try:
-            while piece := file.read(_PIECE):
+            while piece := _read(file):
                 hasher.update(piece)
                 read += len(piece)
                 if out is not None:
@@ -119,6 +120,14 @@ def _is_good(source: Path, target: Path | None, name: str, size: int) -> bool:
             if out is not None:
                 out.close()
     return read == size and hasher.hexdigest() == digest.encoded
+
+
+def _read(file: BinaryIO) -> bytes:
+    """The next piece; nothing where the disk cannot read it, and the object is too short then."""
+    try:
+        return file.read(_PIECE)
+    except OSError:
+        return b""
 
 
 def _mark_bad(ledger: Path, names: list[str]) -> None:

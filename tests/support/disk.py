@@ -18,5 +18,10 @@ def small_disk(directory: Path, size: int) -> Iterator[Path]:
         _run("umount", "--lazy", str(directory))
 
 
+def enlarge(disk: Path, size: int) -> None:
+    """Give a small disk *size* bytes."""
+    _run("mount", "-o", f"remount,size={size}", str(disk))
+
+
 def _run(*command: str) -> None:
     subprocess.run(command, check=True)

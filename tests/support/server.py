@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -248,6 +248,13 @@ class Server:
 
     def run(self, *words: str, status: int = 0) -> str:
         """Run another command of `berth` on the same configuration; answer what it printed."""
+        return self._run(words, status).stdout
+
+    def refusal(self, *words: str, status: int = 1) -> str:
+        """Run another command, which fails; answer what it said of that."""
+        return self._run(words, status).stderr
+
+    def _run(self, words: Sequence[str], status: int) -> subprocess.CompletedProcess[str]:
         command = [str(BERTH), *words, "--config", str(self.directory / "berth.toml")]
         done = subprocess.run(
             command,
@@ -259,7 +266,7 @@ class Server:
         )
         assert done.returncode == status, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
-        return done.stdout
+        return done
 
     def kill(self) -> None:
         """End it and its workers with SIGKILL, as a power cut would."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -27,6 +28,7 @@ from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from support.builders import Image, image
+from support.disk import enlarge, small_disk
 from support.environment import temporary_directory, wait_until
 from support.server import BERTH, Server, Settings, running_server
 
@@ -236,13 +238,61 @@ def test_the_commands_make_a_backup_and_a_server_of_it(
                 hold_whole(other, "2", image("base", "after"))
         finally:
             copy.stop()
-    command = [str(BERTH), "backup", str(server.data / "within")]
-    done = subprocess.run(
-        [*command, "--config", str(server.directory / "berth.toml")],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "neither in its store's directory nor around it" in " ".join(done.stderr.split())
+    refused = server.refusal("backup", str(server.data / "within"))
+    assert refused == "berth: a backup lies neither in its store's directory nor around it\n"
+
+
+@pytest.mark.parametrize("room", [64 * 1024, 1024 * 1024])
+def test_a_disk_without_room_is_told_of_and_a_repeat_goes_on(
+    server: Server, http: httpx.Client, tmp_path: Path, room: int
+) -> None:
+    """At the ledger's copy, and at the blobs'."""
+    pushed = image("small")
+    push(http, "1", pushed)
+    for number in range(4):
+        push_blob(http, random.Random(number).randbytes(400_000))
+    with small_disk(tmp_path / "small", room) as disk:
+        refused = server.refusal("backup", str(disk / "copy"))
+        assert refused.startswith(f"berth: there is no room left for {disk / 'copy'}: free some")
+        assert "there is no whole backup" in server.refusal(
+            "backup", "--verify", str(disk / "copy")
+        )
+        enlarge(disk, 64 * 1024 * 1024)
+        server.run("backup", str(disk / "copy"))
+        hold_copy(disk / "copy", tmp_path / "restored", {"1": pushed}, {"1"})
+
+
+def test_a_disk_without_room_for_a_restored_store_is_told_of(
+    server: Server, http: httpx.Client, place: Path, tmp_path: Path
+) -> None:
+    pushed = image("small")
+    push(http, "1", pushed)
+    push_blob(http, random.Random(1).randbytes(400_000))
+    server.run("backup", str(place))
+    with small_disk(tmp_path / "small", 200_000) as disk:
+        copy = Server(disk, Settings(extra=EXTRA))
+        refused = copy.refusal("restore", str(place))
+        assert "there is no room left for" in refused
+        assert refused.endswith("then empty it and restore again\n")
+        assert "there is no store in" in copy.refusal("gc")
+        enlarge(disk, 64 * 1024 * 1024)
+        assert "restore into an empty directory" in copy.refusal("restore", str(place))
+        shutil.rmtree(copy.data)
+        copy.run("restore", str(place))
+        asyncio.run(hold_restored(settings_of(copy), {"1": pushed}, {"1"}))
+
+
+def test_what_the_disk_cannot_read_of_a_backup_is_damaged(
+    server: Server, http: httpx.Client, place: Path
+) -> None:
+    push(http, "1", image("one"))
+    server.run("backup", str(place))
+    (spoilt, *_) = sorted((place / "blobs").glob("*/*/*/*"))
+    spoilt.unlink()
+    spoilt.mkdir()
+    refused = server.refusal("backup", "--verify", str(place))
+    assert f"damaged or gone: {spoilt.relative_to(place / 'blobs').parts[0]}" in refused
+    assert "1 blobs are damaged or gone" in refused
 
 
 def test_killed_in_its_midst_it_leaves_the_backup_before_and_is_gone_on_with(
