@@ -11,7 +11,6 @@ from typing import Annotated
 import bcrypt
 import typer
 import uvicorn
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from registry import (
@@ -24,6 +23,7 @@ from registry import (
     metrics,
     wiring,
 )
+from registry.cli_stores import ConfigFile, errors, fail
 from registry.config import Config
 from registry.oci.errors import RegistryError
 from registry.workers import Workers
@@ -42,12 +42,6 @@ cli_quota.add_to(app)
 cli_fsck.add_to(app)
 cli_doctor.add_to(app)
 cli_backup.add_to(app)
-_errors = Console(stderr=True, highlight=False)
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="TOML file; BERTH_… variables go over it.", metavar="FILE"),
-]
 
 
 @app.command()
@@ -81,11 +75,9 @@ def serve(
     try:
         asyncio.run(wiring.prepare(settings))
     except RegistryError as error:
-        _errors.print(f"berth: {error}", markup=False)
-        raise typer.Exit(1) from error
+        fail(str(error))
     except ConfigError as error:
-        _errors.print(f"berth: {error}", markup=False)
-        raise typer.Exit(2) from error
+        fail(str(error), status=2)
     listener = _bind(settings)
     server = wiring.server_config(settings)
     _greet(settings)
@@ -105,12 +97,10 @@ def _bind(settings: Config) -> socket.socket:
     try:
         listener.bind((host, port))
     except OSError as error:
-        _errors.print(
-            f"berth: cannot listen on {settings.http.listen}: {error.strerror}; "
-            "name another with --listen or http.listen",
-            markup=False,
+        fail(
+            f"cannot listen on {settings.http.listen}: {error.strerror}; "
+            "name another with --listen or http.listen"
         )
-        raise typer.Exit(1) from error
     listener.set_inheritable(True)
     return listener
 
@@ -148,7 +138,7 @@ def rebuild(config: ConfigFile = None) -> None:
         TimeElapsedColumn(),
     )
     try:
-        with Progress(*columns, console=_errors) as progress:
+        with Progress(*columns, console=errors) as progress:
             task = progress.add_task("lines", total=None)
 
             def advance(done: int, total: int) -> None:
@@ -156,8 +146,7 @@ def rebuild(config: ConfigFile = None) -> None:
 
             count = asyncio.run(wiring.rebuild(settings, advance))
     except RegistryError as error:
-        _errors.print(f"berth: {error}", markup=False)
-        raise typer.Exit(1) from error
+        fail(str(error))
     typer.echo(f"rebuilt: {count} {'line' if count == 1 else 'lines'} of the journal")
 
 
@@ -171,8 +160,7 @@ def compact(config: ConfigFile = None) -> None:
     try:
         count = asyncio.run(wiring.compact(settings))
     except RegistryError as error:
-        _errors.print(f"berth: {error}", markup=False)
-        raise typer.Exit(1) from error
+        fail(str(error))
     typer.echo("nothing to fold" if count is None else f"folded: {count} lines are left")
 
 
@@ -192,14 +180,12 @@ def passwd(user: str) -> None:
 
     """
     if not user or ":" in user:
-        _errors.print("berth: a user's name has no colon, and is not empty")
-        raise typer.Exit(2)
+        fail("a user's name has no colon, and is not empty", status=2)
     if sys.stdin.isatty():
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
         password = sys.stdin.readline().rstrip("\n")
     secret = str(password).encode()
     if not 1 <= len(secret) <= 72:
-        _errors.print("berth: a password has 1 to 72 bytes, as bcrypt reads no more")
-        raise typer.Exit(2)
+        fail("a password has 1 to 72 bytes, as bcrypt reads no more", status=2)
     typer.echo(f"{user}:{bcrypt.hashpw(secret, bcrypt.gensalt()).decode()}")

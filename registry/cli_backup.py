@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from sqlalchemy import make_url
 
 from registry import agreement, cli_stores, stores, wiring
@@ -19,7 +19,7 @@ from registry.backup import take
 from registry.backup.faults import BackupFailed
 from registry.backup.place import Place
 from registry.backup.take import Store, Taken
-from registry.cli_stores import ConfigFile, errors, fail
+from registry.cli_stores import ConfigFile, fail, shown, tell
 from registry.config import Config
 from registry.gc import collect
 from registry.oci.errors import RegistryError
@@ -166,14 +166,14 @@ def _run(work: Callable[[], Answer]) -> Answer:
 def _tell_bad(names: list[str]) -> None:
     if names:
         for name in names[:SHOWN]:
-            errors.print(f"berth: damaged or gone: {name}", markup=False)
+            tell(f"damaged or gone: {name}")
         fail(f"{len(names)} blobs are damaged or gone; the next push of each brings it back")
 
 
 @contextlib.contextmanager
 def _shown() -> Iterator[Told]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as bar:
+    with shown(*columns) as bar:
         task = bar.add_task("looking", total=None)
 
         def told(step: str, done: int, total: int) -> None:

@@ -5,10 +5,10 @@ import time
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn
 
 from registry import wiring
-from registry.cli_stores import ConfigFile, Json, errors, opened, run
+from registry.cli_stores import ConfigFile, Json, opened, run, shown
 from registry.config import Config
 from registry.gc import collect, fsck, orphans, policy
 from registry.storage.collection import Facts
@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 def fsck_command(
     config: ConfigFile = None,
     older: Annotated[
-        float, typer.Option(help="Only blobs not hashed for so many days.", metavar="DAYS")
+        float, typer.Option(help="Only blobs not hashed for so many days.", metavar="DAYS", min=0)
     ] = 0.0,
     rate: Annotated[
         float, typer.Option(help="MiB to read a second, at most.", metavar="MIB", min=0.1)
@@ -85,7 +85,7 @@ async def _check(
     settings: Config, before: float, rate: float, *, repair: bool
 ) -> tuple[fsck.Verdict, fsck.Repair]:
     columns = (TextColumn("hashing"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
-    with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as bar:
+    with shown(*columns) as bar:
         async with (
             opened(settings) as (storage, collection),
             collect.alone(collection, fsck.JOB),

@@ -6,15 +6,25 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn
 
 from registry import wiring
-from registry.cli_stores import ConfigFile, Json, errors, fail, find_repository, opened, run
+from registry.cli_stores import (
+    ConfigFile,
+    Json,
+    fail,
+    find_digest,
+    find_repository,
+    opened,
+    run,
+    shown,
+)
 from registry.config import Config
 from registry.gc import collect, orphans, plan, reasons, sweep
 from registry.gc.orphans import Orphans
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
+from registry.storage.storage import Storage
 
 SAMPLE = 20
 """Lines of a list that people read; --json has all."""
@@ -64,7 +74,7 @@ def gc(
     settings = wiring.loaded(config)
     where = find_repository(repository, settings)
     if explain is not None:
-        lines = run(_explain(settings, explain, where))
+        lines = run(_explain(settings, find_digest(explain), where))
         typer.echo(json.dumps(lines) if as_json else "\n".join(lines))
         return
     if dry_run:
@@ -95,9 +105,9 @@ def gc(
     typer.echo(json.dumps(told) if as_json else "\n".join(_report(told)))
 
 
-async def _explain(settings: Config, text: str, where: RepositoryName | None) -> list[str]:
-    digest = Digest.parse(text)
+async def _explain(settings: Config, digest: Digest, where: RepositoryName | None) -> list[str]:
     async with opened(settings) as (storage, collection):
+        await _require(storage, where)
         facts = await collection.facts(digest)
         lines = reasons.explain(facts, wiring.rules(settings), time.time(), where)
         lying = {each.name: each async for each in storage.blobs.objects(digest)}
@@ -108,8 +118,7 @@ async def _explain(settings: Config, text: str, where: RepositoryName | None) ->
 
 
 async def _sweep(settings: Config, *, dry: bool, force: bool) -> Orphans:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True) as bar:
+    with shown(SpinnerColumn(), TextColumn("{task.description}")) as bar:
         task = bar.add_task("listing")
         async with (
             opened(settings) as (storage, collection),
@@ -122,25 +131,32 @@ async def _sweep(settings: Config, *, dry: bool, force: bool) -> Orphans:
 
 
 async def _plan(settings: Config, where: RepositoryName | None) -> plan.Plan:
-    async with opened(settings) as (_, collection):
+    async with opened(settings) as (storage, collection):
+        await _require(storage, where)
         return await plan.make(collection, wiring.rules(settings), time.time(), repository=where)
 
 
 async def _collect(
     settings: Config, where: RepositoryName | None, *, force: bool
 ) -> tuple[plan.Plan, sweep.Report]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True) as bar:
+    with shown(SpinnerColumn(), TextColumn("{task.description}")) as bar:
         task = bar.add_task("looking")
 
         def tell(step: str, count: int) -> None:
             bar.update(task, description=f"{step}: {count} links")
 
         async with opened(settings) as (storage, collection):
+            await _require(storage, where)
             return await collect.run(
                 storage, collection, wiring.rules(settings), time.time(),
                 repository=where, force=force, progress=tell,
             )  # fmt: skip
+
+
+async def _require(storage: Storage, where: RepositoryName | None) -> None:
+    """Raise NameUnknown where there is no such repository: it may be misspelt."""
+    if where is not None:
+        await storage.ledger.list_tags(where, limit=1)
 
 
 def _report(told: dict[str, int]) -> list[str]:

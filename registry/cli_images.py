@@ -2,25 +2,17 @@
 
 import asyncio
 import logging
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from registry import wiring
 from registry.catalogue.reconciler import Report
+from registry.cli_stores import ConfigFile, fail, shown
 from registry.config import Config
 from registry.oci.errors import RegistryError
 from registry.storage.projection import Lag
-
-_errors = Console(stderr=True, highlight=False)
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="TOML file; BERTH_… variables go over it.", metavar="FILE"),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,31 +40,27 @@ def sync_images(
     """
     settings = wiring.loaded(config)
     if not settings.glance.enabled:
-        _errors.print("berth: glance.enabled is false: no image records go to Glance")
-        raise typer.Exit(2)
+        fail("glance.enabled is false: no image records go to Glance", status=2)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         lag, report = _run(settings, everything=everything)
     except RegistryError as error:
-        _errors.print(f"berth: {error}", markup=False)
-        raise typer.Exit(1) from error
+        fail(str(error))
     typer.echo(
         f"{report.looked} records looked at in Glance: {report.shared} shared otherwise, "
         f"{report.restored} to be restored, {report.missing} missing, {report.untagged} untagged"
     )
     if lag.count or lag.parked:
-        _errors.print(
-            f"berth: {lag.count + lag.parked} records wait; what Glance says of them stands above "
-            "or in the servers' log",
-            markup=False,
+        fail(
+            f"{lag.count + lag.parked} records wait; what Glance says of them stands above or in "
+            "the servers' log"
         )
-        raise typer.Exit(1)
     typer.echo("Glance has every record")
 
 
 def _run(settings: Config, *, everything: bool) -> tuple[Lag, Report]:
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TextColumn("records"))
-    with Progress(*columns, TimeElapsedColumn(), console=_errors, transient=True) as bar:
+    with shown(*columns) as bar:
         task = bar.add_task("records", total=None)
         most = 0
 

@@ -1,22 +1,17 @@
 """The command of quotas: what is used, and whether it is counted rightly."""
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from registry import stores, wiring
-from registry.cli_stores import ConfigFile, Json
+from registry.cli_stores import ConfigFile, Json, run
 from registry.config import Config
-from registry.oci.errors import RegistryError
 from registry.oci.names import RepositoryName
 from registry.storage.ledger import SqlLedger
 from registry.storage.quota import Difference, Usage
-
-_errors = Console(stderr=True, highlight=False)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,15 +40,10 @@ def quota(
 
     """
     settings = wiring.loaded(config)
-    try:
-        if check or mend:
-            found = asyncio.run(_differences(settings, mend=mend))
-        else:
-            _tell(asyncio.run(_usage(settings)), as_json=as_json)
-            return
-    except RegistryError as error:
-        _errors.print(f"berth: {error}", markup=False)
-        raise typer.Exit(1) from error
+    if not (check or mend):
+        _tell(run(_usage(settings)), as_json=as_json)
+        return
+    found = run(_differences(settings, mend=mend))
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in found]))
     else:
@@ -77,7 +67,7 @@ def _tell(used: dict[str, Usage], *, as_json: bool) -> None:
 
 
 async def _usage(settings: Config) -> dict[str, Usage]:
-    async with stores.opened(settings) as storage:
+    async with stores.opened_used(settings) as storage:
         assert isinstance(storage.ledger, SqlLedger)
         quotas = storage.ledger.quotas
         names = [RepositoryName(each, "") for each in await quotas.list_projects()]
@@ -85,6 +75,6 @@ async def _usage(settings: Config) -> dict[str, Usage]:
 
 
 async def _differences(settings: Config, *, mend: bool) -> list[Difference]:
-    async with stores.opened(settings) as storage:
+    async with stores.opened_used(settings) as storage:
         assert isinstance(storage.ledger, SqlLedger)
         return await storage.ledger.quotas.differences(mend=mend)

@@ -8,10 +8,12 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn, TimeElapsedColumn
 
 from registry import agreement, stores
 from registry.config import Config
 from registry.gc import collect
+from registry.oci.digest import Digest
 from registry.oci.errors import RegistryError
 from registry.oci.names import RepositoryName, parse_repository
 from registry.storage.ledger.garbage import SqlCollection
@@ -29,7 +31,7 @@ ConfigFile = Annotated[
 @asynccontextmanager
 async def opened(settings: Config) -> AsyncIterator[tuple[Storage, SqlCollection]]:
     """The stores and the collection that *settings* name; raises StorageUnavailable."""
-    async with stores.opened(settings) as storage:
+    async with stores.opened_used(settings) as storage:
         await agreement.settle(storage)
         collection = SqlCollection(settings.ledger_url)
         try:
@@ -58,7 +60,31 @@ def find_repository(text: str | None, settings: Config) -> RepositoryName | None
         fail(str(error), status=2)
 
 
+def find_digest(text: str) -> Digest:
+    """The digest that an option names."""
+    try:
+        return Digest.parse(text)
+    except RegistryError as error:
+        fail(f"{text!r} is no digest: {error.detail}", status=2)
+
+
+def shown(*columns: ProgressColumn) -> Progress:
+    """A progress bar for people; whoever reads the output from a file or a pipe gets none."""
+    return Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
+    )
+
+
+def tell(message: str) -> None:
+    """Say what is wrong, on one line, however wide the terminal."""
+    errors.print(f"berth: {message}", markup=False, soft_wrap=True)
+
+
 def fail(message: str, status: int = 1) -> NoReturn:
     """Tell *message*, and end the command."""
-    errors.print(f"berth: {message}", markup=False)
+    tell(message)
     raise typer.Exit(status)

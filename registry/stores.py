@@ -10,7 +10,7 @@ from registry.config import Config
 from registry.oci.errors import StorageUnavailable
 from registry.storage.filesystem import FilesystemBlobStore
 from registry.storage.flusher import Flusher
-from registry.storage.journal_file import FilesystemJournal
+from registry.storage.journal_file import FilesystemJournal, is_founded
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ports import BlobStore, Journal
@@ -54,6 +54,27 @@ async def opened(config: Config) -> AsyncIterator[Storage]:
     """
     async with opened_whole(config) as stores:
         yield stores.storage
+
+
+@asynccontextmanager
+async def opened_used(config: Config) -> AsyncIterator[Storage]:
+    """The same of a store that a server made; none is made here, where a disk is not mounted.
+
+    Raises StorageUnavailable.
+    """
+    directory = config.storage.directory
+    if config.storage.kind == "directory" and not is_founded(directory):
+        raise StorageUnavailable(
+            f"there is no store in {directory.absolute()}: is its disk mounted, is "
+            "storage.directory right? `berth serve` makes a new one"
+        )
+    async with opened(config) as storage:
+        if await storage.journal.identity() is None:
+            raise StorageUnavailable(
+                f"Swift has no store of storage.prefix {config.storage.prefix}: is it right, is "
+                "the project? `berth serve` makes a new one"
+            )
+        yield storage
 
 
 @asynccontextmanager

@@ -87,7 +87,7 @@ async def prepare(config: Config) -> None:
 
 async def rebuild(config: Config, progress: Callable[[int, int], None]) -> int:
     """Replay the journal; answer the number of lines. *progress* gets lines done and in all."""
-    async with stores.opened(config) as storage:
+    async with stores.opened_used(config) as storage:
         total = sum((await storage.journal.heads()).values())
         return await agreement.rebuild(
             storage.journal, storage.ledger, lambda done: progress(done, total)
@@ -96,7 +96,7 @@ async def rebuild(config: Config, progress: Callable[[int, int], None]) -> int:
 
 async def compact(config: Config) -> int | None:
     """Fold the journal; answer the lines that are left of what was folded, None if nothing was."""
-    async with stores.opened(config) as storage:
+    async with stores.opened_used(config) as storage:
         return await storage.journal.fold(since=time.time() - rules(config).trash)
 
 

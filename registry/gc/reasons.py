@@ -72,7 +72,7 @@ def _as_blob(facts: Facts, rules: Rules, now: float) -> Iterator[str]:
         return
     yield f"blob of {facts.blob.size} bytes, object {facts.blob.object}"
     if facts.bad:
-        yield "its bytes were found to be others: it is absent until it is pushed again"
+        yield "its bytes were found to be others, or gone: it is absent until it is pushed again"
     for holder in facts.holders:
         if holder.kind == "blob":
             by = holder.by

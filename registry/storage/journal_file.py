@@ -30,7 +30,15 @@ ROTATE_AT: Final = 64 * 1024 * 1024
 BATCH: Final = 1024 * 1024
 """Bytes read at a time."""
 
+STORE: Final = "store.json"
+"""Says which store this is."""
+
 Answer = TypeVar("Answer")
+
+
+def is_founded(directory: Path) -> bool:
+    """Whether a store was ever made in *directory*; nothing is made by asking."""
+    return (directory / "meta" / STORE).exists()
 
 
 class FilesystemJournal:
@@ -247,7 +255,7 @@ class FilesystemJournal:
             return end
 
     def _identity(self) -> StoreIdentity | None:
-        path = self._meta / "store.json"
+        path = self._meta / STORE
         try:
             content = json.loads(path.read_bytes())
             return StoreIdentity(str(content["store"]), int(content["epoch"]))
@@ -261,7 +269,7 @@ class FilesystemJournal:
             present = self._identity()
             if present is None:
                 content = {"store": identity.store, "epoch": identity.epoch}
-                self._put_aside(self._meta / "store.json", json.dumps(content).encode() + b"\n")
+                self._put_aside(self._meta / STORE, json.dumps(content).encode() + b"\n")
             elif present != identity:
                 raise StorageUnavailable(
                     f"the store is {present.store}, epoch {present.epoch}, "

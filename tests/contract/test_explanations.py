@@ -243,7 +243,7 @@ async def a_blob_whose_bytes_are_bad(place: Place) -> list[str]:
     await place.image(SHOES, "v1")
     await place.collection.verified(SOLE, good=False)
     return [
-        "its bytes were found to be others: it is absent until it is pushed again",
+        "its bytes were found to be others, or gone: it is absent until it is pushed again",
         f"stays: {SHOES} names it in {A}, tagged v1",
     ]
 

@@ -158,8 +158,29 @@ def test_a_reason_is_told_for_each_digest(server: Server, http: httpx.Client) ->
     assert f"the trash of {APP} names it, until" in explain(str(Digest.of(BASE.config)))
     assert f"in the trash of {APP} since" in explain(str(BASE.digest))
     assert "nothing here has this digest" in explain(str(Digest.of(b"never seen")))
-    refused = server.run("gc", "--explain", "sha256:nonsense", status=1)
-    assert refused == ""
+
+
+def test_what_was_misspelt_is_said(server: Server, http: httpx.Client) -> None:
+    push(http, APP, "1", BASE)
+    refused = server.refusal("gc", "--explain", "sha256:nonsense", status=2)
+    assert refused.startswith("berth: 'sha256:nonsense' is no digest: a sha256 digest has")
+    refused = server.refusal("gc", "--explain", f"{APP}:1", status=2)
+    assert f"'{APP}:1' is no digest" in refused
+    for words in (["gc"], ["gc", "--dry-run"], ["gc", "--explain", str(BASE.digest)]):
+        refused = server.refusal(*words, "--repository", "library/ap")
+        assert "there is no repository library/ap" in refused
+    server.refusal("fsck", "--older", "-1", status=2)
+
+
+def test_a_store_whose_disk_is_not_mounted_is_not_made_anew(tmp_path: Path) -> None:
+    nothing = Server(tmp_path, Settings())
+    for words in (
+        ["gc"], ["gc", "--dry-run", "--orphans"], ["fsck"], ["quota"], ["compact"], ["rebuild"],
+        ["backup", str(tmp_path / "backup")],
+    ):  # fmt: skip
+        refused = nothing.refusal(*words)
+        assert f"there is no store in {nothing.data}: is its disk mounted" in refused
+    assert not nothing.data.exists()
 
 
 def test_a_flipped_byte_is_found_and_the_next_push_heals_it(
