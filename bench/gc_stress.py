@@ -3,11 +3,13 @@
 
     .venv/bin/python bench/gc_stress.py [--seconds 600] [--storage directory|swift]
                                         [--ledger sqlite|postgresql] [--grace 0.2] [--clients 4]
+                                        [--kill-every 13]
 
 Clients push images of shared layers, move and delete their tags, and hold every answer against
 what was acknowledged to them; skopeo does so too, with a real image. A collector in a process of
 its own collects every second with next to no grace, but for quiet windows in between, and is killed
-with SIGKILL now and then. Manifest PUTs are timed in both. The last line is
+with SIGKILL now and then. Manifest PUTs are timed in both; with ``--kill-every 0`` no start of a
+collector takes a processor from them. The last line is
 ``gc_stress: pushed=N collected=N lost=N``; the exit status is 0 if nothing was lost.
 """
 
@@ -42,7 +44,6 @@ from support.server import Server, Settings  # noqa: E402
 
 WINDOW = 20.0
 """Seconds; a quarter of each is quiet."""
-KILL_EVERY = 13.0
 TOKEN = 200.0
 """Seconds for which a token is used."""
 
@@ -56,7 +57,9 @@ class Collector:
         self._command.append(str(grace))
         self._environment = {**os.environ, **server.variables}
         self._process: asyncio.subprocess.Process | None = None
-        self.runs = self.kills = self.objects = self.bytes = 0
+        self.kills = self.objects = self.bytes = 0
+        self.seconds: list[float] = []
+        """Of each whole run."""
         self.errors: list[str] = []
 
     async def start(self) -> None:
@@ -83,10 +86,10 @@ class Collector:
             self.kills += 1
             return {}
         told = await self._answer()
-        self.runs += 1
         if "error" in told:
             self.errors.append(str(told["error"]))
             return {}
+        self.seconds.append(float(told["seconds"]))
         self.objects += int(told["objects"])
         self.bytes += int(told["blobs_bytes"])
         return told
@@ -106,14 +109,14 @@ class Collector:
         return dict(json.loads(line))
 
 
-async def collect_on(collector: Collector, tally: Tally, until: float) -> None:
+async def collect_on(collector: Collector, tally: Tally, until: float, kill_every: float) -> None:
     """Every second, but for the quiet windows; killed now and then."""
     chance = random.Random(1)  # noqa: S311 - no secret
     began, killed = time.monotonic(), time.monotonic()
     while time.monotonic() < until:
         tally.collecting = (time.monotonic() - began) % WINDOW > WINDOW / 4
         if tally.collecting:
-            dies = time.monotonic() - killed > KILL_EVERY
+            dies = 0 < kill_every < time.monotonic() - killed
             killed = time.monotonic() if dies else killed
             await collector.collect(chance.uniform(0, 0.2) if dies else None)
         await asyncio.sleep(1 - time.monotonic() % 1)
@@ -184,7 +187,7 @@ async def stress(server: Server, project: str, asked: argparse.Namespace, place:
                 for each in clients:
                     group.create_task(each.live(until))
                 group.create_task(time_puts(measured, tally, repositories[0], until))
-                group.create_task(collect_on(collector, tally, until))
+                group.create_task(collect_on(collector, tally, until, asked.kill_every))
                 group.create_task(copy_on(server, repositories[1], place, tally, until, layout))
             # Nobody pushes any more: whatever is garbage goes, and nothing else.
             for _ in range(4):
@@ -204,8 +207,10 @@ def tell(tally: Tally, collector: Collector) -> None:
     quiet, busy = (percentiles(tally.seconds[mode]) for mode in (False, True))
     lines = [f"lost: {line}" for line in tally.lost[:20]]
     lines += [f"not collected: {line}" for line in sorted(set(collector.errors))[:5]]
+    middle, high, count = percentiles(collector.seconds)
     lines += [
-        f"collections {collector.runs}, killed {collector.kills}, of {collector.bytes} bytes",
+        f"collections {count}, killed {collector.kills}, of {collector.bytes} bytes",
+        f"collection: p50 {middle:.2f} s, p99 {high:.2f} s",
         f"deleted {tally.deleted}, verified {tally.verified}, begun anew {tally.retried}",
     ]
     for name, (middle, high, count) in (("quiet", quiet), ("collecting", busy)):
@@ -253,6 +258,9 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--ledger", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--grace", type=float, default=0.2, help="seconds of every term")
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument(
+        "--kill-every", type=float, default=13, metavar="SECONDS", help="the collector; 0: never"
+    )
     asked = parser.parse_args(words)
     with workplace() as place, started(asked, place) as (server, project):
         return asyncio.run(stress(server, project, asked, place))

@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -80,6 +79,7 @@ def fill(connection: Connection, blobs: int, manifests: int) -> None:
              for n in range(repositories)]  # fmt: skip
     connection.execute(insert(repository), names)
     each = (blobs - blobs // GARBAGE) // manifests
+    digests = [str(Digest.of(content(number))) for number in range(manifests)]
 
     def here(number: int) -> int:
         return number // max(each, 1) % repositories + 1
@@ -98,12 +98,11 @@ def fill(connection: Connection, blobs: int, manifests: int) -> None:
     )
 
     def one(number: int) -> dict[str, Any]:
-        body = content(number)
         return {
             "repository_id": here(number * each),
-            "digest": str(Digest.of(body)),
+            "digest": digests[number],
             "media_type": OCI_MANIFEST,
-            "content": body,
+            "content": content(number),
             "annotations": "{}",
             "pushed_at": OLD,
         }
@@ -113,7 +112,7 @@ def fill(connection: Connection, blobs: int, manifests: int) -> None:
         reference,
         lambda n: {
             "repository_id": here(n),
-            "manifest_digest": str(Digest.of(content(n // each))),
+            "manifest_digest": digests[n // each],
             "digest": named("blob", n),
             "kind": "blob",
         },
@@ -124,7 +123,7 @@ def fill(connection: Connection, blobs: int, manifests: int) -> None:
         lambda n: {
             "repository_id": here(n * each),
             "name": f"t{n:08}",
-            "digest": str(Digest.of(content(n))),
+            "digest": digests[n],
             "version": 1,
             "moved_at": OLD,
         },
@@ -139,15 +138,21 @@ async def prepare(url: str, blobs: int, manifests: int) -> None:
     await ledger.close()
 
 
+def peak_memory() -> float:
+    """MiB that this program took at most; getrusage(2) counts what stood in its place before."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    (peak,) = [line for line in lines if line.startswith("VmHWM")]
+    return int(peak.split()[1]) / 1024
+
+
 async def make_plan(url: str) -> None:
     """In a process of its own: what it took."""
     collection = SqlCollection(url)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     began = time.monotonic()
     made = await plan.make(collection, RULES, time.time())
     seconds = time.monotonic() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told = {"seconds": seconds, "peak": peak / 1024, "before": before / 1024,
+    told = {"seconds": seconds, "peak": peak_memory(), "before": before,
             "links": made.link_count, "untagged": len(made.untagged)}  # fmt: skip
     sys.stdout.write(json.dumps(told) + "\n")
     await collection.close()
@@ -219,6 +224,7 @@ def main(words: list[str] | None = None) -> int:
         asyncio.run(prepare(urls["large"], asked.blobs, asked.manifests))
         asyncio.run(prepare(urls["small"], asked.blobs // LESS, asked.manifests // LESS))
         sys.stdout.write(f"filled in {time.monotonic() - began:.0f} s\n")
+        sys.stdout.flush()
         done = subprocess.run(  # noqa: S603
             [sys.executable, __file__, "--plan", urls["large"]],
             capture_output=True, text=True, check=True,
