@@ -6,7 +6,8 @@
 
 A tenth of the blobs is garbage, every manifest is tagged and names some of the others. The plan is
 made in a process of its own, whose memory is told. Then requests are timed against this ledger and
-against one of a hundredth of it, in turns. The last line is
+against one of a hundredth of it, in turns. In the end the garbage is swept, and manifest PUTs
+beside that are timed (bench/million_sweep.py). The last line is
 ``million: plan_seconds=S peak_MiB=M garbage=N``.
 """
 
@@ -29,6 +30,7 @@ sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
 
 from sqlalchemy import Connection, insert  # noqa: E402 - needs the line above
 
+from bench import million_sweep  # noqa: E402
 from bench.measure import workplace  # noqa: E402
 from registry.gc import plan  # noqa: E402
 from registry.gc.policy import Rules  # noqa: E402
@@ -158,6 +160,15 @@ async def make_plan(url: str) -> None:
     await collection.close()
 
 
+def one_more(number: int) -> ManifestPut:
+    """A manifest of its own, of blobs that are there."""
+    body = content(10**9 + number)
+    record = ManifestRecord(Digest.of(body), OCI_MANIFEST, body)
+    blobs = tuple(Digest.parse(named("blob", each)) for each in range(5))
+    tags = (Tag.parse(f"new{number}"),)
+    return ManifestPut(RepositoryName("p", "r0"), record, tags, blobs, ())
+
+
 async def compare(urls: dict[str, str]) -> list[str]:
     """The requests of each ledger, in turns; lines of medians."""
     ledgers = {name: await SqlLedger.open(url) for name, url in urls.items()}
@@ -165,11 +176,7 @@ async def compare(urls: dict[str, str]) -> list[str]:
     tags = {which: await ledger.list_tags(name) for which, ledger in ledgers.items()}
 
     def put(which: str, turn: int) -> Awaitable[Any]:
-        body = content(10**9 + turn)
-        record = ManifestRecord(Digest.of(body), OCI_MANIFEST, body)
-        blobs = tuple(Digest.parse(named("blob", number)) for number in range(5))
-        pushed = ManifestPut(name, record, (Tag.parse(f"new{turn}"),), blobs, ())
-        return ledgers[which].put_manifest(pushed)
+        return ledgers[which].put_manifest(one_more(turn))
 
     works: dict[str, Callable[[str, int], Awaitable[Any]]] = {
         "manifest GET by tag": lambda which, turn: ledgers[which].find_manifest(
@@ -219,7 +226,8 @@ def main(words: list[str] | None = None) -> int:
     if asked.plan:
         asyncio.run(make_plan(asked.plan))
         return 0
-    with places(asked.ledger) as urls:
+    with contextlib.ExitStack() as stack:
+        urls = stack.enter_context(places(asked.ledger))
         began = time.monotonic()
         asyncio.run(prepare(urls["large"], asked.blobs, asked.manifests))
         asyncio.run(prepare(urls["small"], asked.blobs // LESS, asked.manifests // LESS))
@@ -231,6 +239,11 @@ def main(words: list[str] | None = None) -> int:
         )  # fmt: skip
         told = json.loads(done.stdout)
         lines = asyncio.run(compare(urls))
+        place = stack.enter_context(workplace())
+        sweeping = million_sweep.compare(
+            urls["large"], place, lambda number: one_more(TIMES + number)
+        )
+        lines += asyncio.run(sweeping)
     lines.append(
         f"plan of {asked.blobs} blobs, {asked.manifests} manifests on {asked.ledger}: "
         f"{told['seconds']:.1f} s, {told['before']:.0f} MiB before, {told['peak']:.0f} at most"

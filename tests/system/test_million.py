@@ -21,3 +21,4 @@ def test_a_plan_finds_all_garbage_of_a_filled_ledger() -> None:
     assert int(last[3]) == 500
     assert int(last[2]) < 500
     assert done.stdout.count("ratio") == 3
+    assert "sweep of 500 blobs" in done.stdout
