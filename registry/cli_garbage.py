@@ -182,6 +182,7 @@ def _as_lines(made: plan.Plan, strays: Orphans | None) -> list[str]:
         f"{len(made.unlinked)} blobs without a link, {made.unlinked_bytes} bytes",
         f"{len(made.untagged)} manifests that nothing holds, {untagged} bytes",
         f"{len(made.uploads)} uploads that nobody goes on with, {received} bytes",
+        f"{made.trash.blobs} entries of the trash whose term is over, {made.trash.bytes} bytes",
     ]
     if strays is not None:
         lines.append(
@@ -203,6 +204,8 @@ def _as_json(made: plan.Plan, strays: Orphans | None) -> dict[str, object]:
         "unlinked_bytes": made.unlinked_bytes,
         "untagged": [f"{each.repository}@{each.digest}" for each in made.untagged],
         "uploads": [each.id for each in made.uploads],
+        "trash": made.trash.blobs,
+        "trash_bytes": made.trash.bytes,
     }
     if strays is not None:
         told["orphans"] = strays.names

@@ -27,6 +27,8 @@ class Plan:
     unlinked_bytes: int = 0
     untagged: list[Untagged] = field(default_factory=list)
     uploads: list[StaleUpload] = field(default_factory=list)
+    trash: Totals = field(default_factory=lambda: Totals(0, 0))
+    """Entries whose term is over, and bytes of their manifests."""
     totals: Totals = field(default_factory=lambda: Totals(0, 0))
 
     @property
@@ -48,7 +50,11 @@ async def make(
     plan = Plan(totals=await collection.totals())
     links: defaultdict[RepositoryName, list[Digest]] = defaultdict(list)
     after: tuple[int, str] | None = None
-    while page := await collection.unneeded_links(now - rules.grace, after=after, limit=PAGE):
+    trash_since = now - rules.trash  # a sweep forgets what is older before it looks again
+    plan.trash = await collection.old_trash(trash_since)
+    while page := await collection.unneeded_links(
+        now - rules.grace, trash_since=trash_since, after=after, limit=PAGE
+    ):
         for each in page:
             if repository in {None, each.repository}:
                 links[each.repository].append(each.digest)
@@ -64,7 +70,9 @@ async def make(
         plan.uploads = await collection.stale_uploads(now - rules.uploads, limit=PAGE)
     if rules.untagged is not None:
         after = None
-        while fresh := await collection.untagged(now - rules.untagged, after=after, limit=PAGE):
+        while fresh := await collection.untagged(
+            now - rules.untagged, trash_since=trash_since, after=after, limit=PAGE
+        ):
             plan.untagged += [each for each in fresh if repository in {None, each.repository}]
             after = fresh[-1].key
     return plan

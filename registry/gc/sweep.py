@@ -1,5 +1,6 @@
 """Carries a Plan out: condemn names, then delete bytes; whatever is needed again by then stays."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,6 +19,8 @@ MANIFESTS = 10
 """Manifests deleted in one: each is some fifteen statements."""
 TRASH = 100
 """Entries of the trash forgotten in one."""
+AT_ONCE = 8
+"""Objects that are deleted side by side: Swift takes some ten milliseconds for each."""
 
 Item = TypeVar("Item")
 
@@ -124,19 +127,24 @@ async def remove(storage: Storage, collection: Collection, report: Report) -> No
         await _hold_agreed(storage)
         # Whoever condemned them may have died before he flushed the line.
         await storage.flusher.flush_all()
-        gone = []
-        for name in waiting:
-            tried.add(name)
-            try:
-                await storage.blobs.delete(name)
-            except RegistryError:
-                report.waiting += 1
-            else:
-                gone.append(name)
+        gone: list[str] = []
+        for some in _batches(waiting, AT_ONCE):
+            tried.update(some)
+            done = await asyncio.gather(*(_is_deleted(storage, each) for each in some))
+            gone += [name for name, out in zip(some, done, strict=True) if out]
+        report.waiting += len(waiting) - len(gone)
         await collection.removed(gone)
         report.objects += len(gone)
         if report.waiting:
             return  # the page is full of what cannot go now; the next run comes back to it
+
+
+async def _is_deleted(storage: Storage, name: str) -> bool:
+    try:
+        await storage.blobs.delete(name)
+    except RegistryError:
+        return False
+    return True
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

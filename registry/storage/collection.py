@@ -130,9 +130,17 @@ class Collection(Protocol):
         ...
 
     async def unneeded_links(
-        self, before: float, *, after: tuple[int, str] | None = None, limit: int = 1000
+        self,
+        before: float,
+        *,
+        trash_since: float | None = None,
+        after: tuple[int, str] | None = None,
+        limit: int = 1000,
     ) -> list[UnneededLink]:
-        """Links last promised before *before*, which no manifest and no trash of theirs names."""
+        """Links last promised before *before*, which no manifest and no trash of theirs names.
+
+        Trash of before *trash_since* does not count.
+        """
         ...
 
     async def unlinked_blobs(self, before: float, *, limit: int = 1000) -> list[BlobRecord]:
@@ -177,9 +185,14 @@ class Collection(Protocol):
         ...
 
     async def untagged(
-        self, before: float, *, after: tuple[int, str] | None = None, limit: int = 1000
+        self,
+        before: float,
+        *,
+        trash_since: float | None = None,
+        after: tuple[int, str] | None = None,
+        limit: int = 1000,
     ) -> list[Untagged]:
-        """Manifests pushed before *before* that nothing holds."""
+        """Manifests pushed before *before* that nothing holds; of trash as in unneeded_links."""
         ...
 
     async def collect_manifests(
@@ -189,6 +202,10 @@ class Collection(Protocol):
 
         The position is that of the last line, None where all stay.
         """
+        ...
+
+    async def old_trash(self, before: float) -> Totals:
+        """What was deleted before *before*: how many entries, with how many bytes."""
         ...
 
     async def purge_trash(self, before: float, *, limit: int = 1000) -> Totals:

@@ -39,41 +39,50 @@ def _named(here: ColumnElement[int], digest: ColumnElement[str]) -> ColumnElemen
     )
 
 
-def _in_trash(here: ColumnElement[int], digest: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether what was deleted in the repository can be taken back only with this digest."""
+def _in_trash(
+    here: ColumnElement[int], digest: ColumnElement[str], since: float | None
+) -> ColumnElement[bool]:
+    """Whether what was deleted in the repository can be taken back only with this digest.
+
+    What was deleted before *since* does not count: it is forgotten before anything goes.
+    """
     return exists().where(
         trash_reference.c.digest == digest,
         trash.c.id == trash_reference.c.trash_id,
         trash.c.repository_id == here,
+        *([] if since is None else [trash.c.deleted_at >= since]),
     )
 
 
-def is_unneeded(before: float) -> ColumnElement[bool]:
+def is_unneeded(before: float, trash_since: float | None = None) -> ColumnElement[bool]:
     """A link last promised before *before*, which no manifest and no trash there names."""
     return and_(
         link.c.touched_at < before,
         ~_named(link.c.repository_id, link.c.digest),
-        ~_in_trash(link.c.repository_id, link.c.digest),
+        ~_in_trash(link.c.repository_id, link.c.digest, trash_since),
     )
 
 
 UNLINKED = ~exists().where(link.c.digest == blob.c.digest)
-UNHELD = and_(
-    ~exists().where(
-        tag.c.repository_id == manifest.c.repository_id, tag.c.digest == manifest.c.digest
-    ),
-    ~exists().where(
-        reference.c.repository_id == manifest.c.repository_id,
-        reference.c.digest == manifest.c.digest,
-        reference.c.kind == "manifest",
-    ),
-    ~exists().where(
-        _SUBJECT.c.repository_id == manifest.c.repository_id,
-        _SUBJECT.c.digest == manifest.c.subject,
-    ),
-    ~_in_trash(manifest.c.repository_id, manifest.c.digest),
-)
-"""No tag, no index, no subject and no trash holds the manifest."""
+
+
+def is_unheld(trash_since: float | None = None) -> ColumnElement[bool]:
+    """No tag, no index, no subject and no trash holds the manifest."""
+    return and_(
+        ~exists().where(
+            tag.c.repository_id == manifest.c.repository_id, tag.c.digest == manifest.c.digest
+        ),
+        ~exists().where(
+            reference.c.repository_id == manifest.c.repository_id,
+            reference.c.digest == manifest.c.digest,
+            reference.c.kind == "manifest",
+        ),
+        ~exists().where(
+            _SUBJECT.c.repository_id == manifest.c.repository_id,
+            _SUBJECT.c.digest == manifest.c.subject,
+        ),
+        ~_in_trash(manifest.c.repository_id, manifest.c.digest, trash_since),
+    )
 
 
 def release(name: str, holder: str) -> Delete:
@@ -175,7 +184,7 @@ def collect_manifests(
             manifest.c.repository_id == here,
             manifest.c.digest == str(digest),
             manifest.c.pushed_at < before,
-            UNHELD,
+            is_unheld(),
         )
         if connection.execute(query).scalar() is not None:
             position = writes.delete_manifest(connection, now, name, digest)

@@ -16,7 +16,7 @@ from registry.storage.collection import (
     Untagged,
 )
 from registry.storage.ledger import condemning, mending
-from registry.storage.ledger.condemning import UNHELD, UNLINKED, is_unneeded
+from registry.storage.ledger.condemning import UNLINKED, is_unheld, is_unneeded
 from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.facts import facts, read_blob
 from registry.storage.ledger.prepared import chunks
@@ -58,7 +58,12 @@ class SqlCollection:
         return Totals(row[0], int(row[1]))
 
     async def unneeded_links(
-        self, before: float, *, after: tuple[int, str] | None = None, limit: int = 1000
+        self,
+        before: float,
+        *,
+        trash_since: float | None = None,
+        after: tuple[int, str] | None = None,
+        limit: int = 1000,
     ) -> list[UnneededLink]:
         key = tuple_(link.c.repository_id, link.c.digest)
         query = (
@@ -66,7 +71,7 @@ class SqlCollection:
             .join(blob, blob.c.digest == link.c.digest)
             .join(repository, repository.c.id == link.c.repository_id)
             .where(
-                is_unneeded(before),
+                is_unneeded(before, trash_since),
                 *([] if after is None else [key > tuple_(*map(literal, after))]),
             )
             .order_by(link.c.repository_id, link.c.digest)
@@ -160,7 +165,12 @@ class SqlCollection:
         return await self._database.write(work)
 
     async def untagged(
-        self, before: float, *, after: tuple[int, str] | None = None, limit: int = 1000
+        self,
+        before: float,
+        *,
+        trash_since: float | None = None,
+        after: tuple[int, str] | None = None,
+        limit: int = 1000,
     ) -> list[Untagged]:
         key = tuple_(manifest.c.repository_id, manifest.c.digest)
         query = (
@@ -175,7 +185,7 @@ class SqlCollection:
             .join(repository, repository.c.id == manifest.c.repository_id)
             .where(
                 manifest.c.pushed_at < before,
-                UNHELD,
+                is_unheld(trash_since),
                 *([] if after is None else [key > tuple_(*map(literal, after))]),
             )
             .order_by(manifest.c.repository_id, manifest.c.digest)
@@ -198,6 +208,11 @@ class SqlCollection:
         return await self._database.write(
             lambda c: condemning.collect_manifests(c, self._now(c), repository, digests, before)
         )
+
+    async def old_trash(self, before: float) -> Totals:
+        size = func.coalesce(func.sum(func.length(trash.c.content)), 0)
+        row = await self._one(select(func.count(), size).where(trash.c.deleted_at < before))
+        return Totals(row[0], int(row[1]))
 
     async def purge_trash(self, before: float, *, limit: int = 1000) -> Totals:
         def work(connection: Connection) -> Totals:
