@@ -204,7 +204,8 @@ async def _finish(
         raise
     if holding.object != stored.object:
         await storage.blobs.delete(stored.object)
-    if session is not None:
+    if session is not None and (session.segments or session.epoch > 1):
+        # Of a first lease that recorded nothing, nothing lies there.
         await storage.blobs.discard(session.id)
     return holding
 

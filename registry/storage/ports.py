@@ -37,6 +37,7 @@ class SegmentWriter(Protocol):
         """What can be recorded now: all that was written since the last new segment began.
 
         None where nothing was. A later checkpoint either grows the same segment or is a new one.
+        A segment that holds its own content lies nowhere else: it is the ledger that keeps it.
         """
         ...
 
@@ -392,9 +393,28 @@ class Ledger(Protocol):
         """
         ...
 
-    async def settle(self, heads: Mapping[str, int], *, seen: int | None = None) -> None:
+    async def claim_lines(
+        self, holder: str, after: Mapping[str, int], *, seconds: float
+    ) -> list[JournalLine]:
+        """Pending lines as above, of those projects only whose lines no other holder has claimed.
+
+        *holder* has claimed them then, until it settles or *seconds* have passed.
+        """
+        ...
+
+    async def is_pending(self, position: Position) -> bool:
+        """Whether the line is not settled yet.
+
+        Raises StorageUnavailable if this ledger never drew it.
+        """
+        ...
+
+    async def settle(
+        self, heads: Mapping[str, int], *, seen: int | None = None, holder: str | None = None
+    ) -> None:
         """Forget pending lines up to each project's head: they lie in the journal.
 
+        The claims of *holder* end, those of all its projects.
         Raises StorageUnavailable if there were more than *seen* interruptions: then this ledger
         may not be the one whose lines those were.
         """

@@ -52,6 +52,8 @@ class Segment:
     """Bytes."""
     etag: str = ""
     """The store's own word for the content, where it has one (Swift: MD5 in hex)."""
+    content: bytes = b""
+    """The bytes themselves, where the store leaves them to the ledger because they are few."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from support.ledgers import HATS, SHOES, Clock, blob
 
 ONE = Segment("s-1", 10)
 TWO = Segment("s-2", 5, "etag")
+CONTENTS = (bytes(range(256)), b"\0", b"\xff" * 65_536)
 
 
 async def leased(ledger: Ledger, *, at: int | None = None) -> Upload:
@@ -28,6 +29,17 @@ class LedgerUploadContract:
             await ledger.find_upload(HATS, begun.id)
         with pytest.raises(BlobUploadUnknown):
             await ledger.find_upload(SHOES, "no such session")
+
+    async def test_a_segment_that_holds_its_content_is_kept_with_it(self, ledger: Ledger) -> None:
+        begun = await ledger.begin_upload(SHOES, "alice")
+        session = await ledger.lease_upload(SHOES, begun.id, at=0, seconds=60)
+        held = [Segment(f"h-{n}", len(each), content=each) for n, each in enumerate(CONTENTS)]
+        for segment in (*held, TWO):
+            session = await ledger.record_segment(session, segment, seconds=0)
+        assert session.offset == sum(map(len, CONTENTS)) + TWO.size
+        assert (await ledger.find_upload(SHOES, begun.id)).segments == (*held, TWO)
+        later = await ledger.lease_upload(SHOES, begun.id, at=session.offset, seconds=60)
+        assert later.segments == (*held, TWO)
 
     async def test_segments_are_counted_and_the_last_may_grow(self, ledger: Ledger) -> None:
         session = await leased(ledger)

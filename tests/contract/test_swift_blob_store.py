@@ -1,6 +1,7 @@
 """Blobs in Swift: the port's promises on a real one, and what lies there before and after."""
 
 import asyncio
+import itertools
 import uuid
 from collections.abc import AsyncIterator
 
@@ -12,22 +13,34 @@ from contract.blob_store_contract import (
     LARGE,
     MIB,
     BlobStoreContract,
+    new_upload,
     read,
+    write,
 )
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageFull, StorageUnavailable
 from registry.storage.ports import BlobStore
 from registry.storage.records import Segment
-from registry.storage.swift import SwiftAccount, SwiftBlobStore, blobs
+from registry.storage.swift import SwiftAccount, SwiftBlobStore, blobs, segments
 from registry.storage.swift.names import Names
+from support.faultproxy import FaultProxy
 from support.openstack import OpenStack
 from support.streams import Gone, broken, collect, stream
-from support.swift import LARGER, lies_in, push
+from support.swift import LARGER, blobs_of, lies_in, push
 
 
 class TestSwiftBlobStore(BlobStoreContract):
     @pytest.fixture
     def blobs(self, store: SwiftBlobStore) -> BlobStore:
+        return store
+
+
+class TestSwiftBlobStoreThatKeepsEachByteItself(BlobStoreContract):
+    """As it does behind the first bytes of an upload."""
+
+    @pytest.fixture
+    def blobs(self, store: SwiftBlobStore, monkeypatch: pytest.MonkeyPatch) -> BlobStore:
+        monkeypatch.setattr(segments, "LEFT", 0)
         return store
 
 
@@ -44,6 +57,51 @@ async def test_an_object_lies_under_its_name_in_one_of_sixteen_containers(
         assert (algorithm, encoded) == ("sha256", Digest.of(content).encoded)
         assert str(uuid.UUID(name)) == name
         assert (await lies_in(account, prefix))[f"blobs-{encoded[0]}"] == [blob.object]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_of_a_short_upload_nothing_lies_there_until_it_is_closed(
+    store: SwiftBlobStore,
+    other: SwiftBlobStore,
+    account: SwiftAccount,
+    prefix: str,
+    proxy: FaultProxy,
+    behind: SwiftAccount,
+    count: int,
+) -> None:
+    content = LARGE[: segments.LEFT]
+    upload, written = await push(store, content, count=count)
+    assert b"".join(each.content for each in written) == content
+    assert await lies_in(account, prefix) == {}
+    assert [each async for each in store.uploads()] == []
+    assert await collect(other.read_segments(written)) == content
+    async with blobs_of(behind, prefix) as closer:
+        blob = await closer.commit(upload, written, Digest.of(content))
+        await closer.discard(upload)
+        await closer.settle()
+    assert {request.split()[0] for request in proxy.requests} == {"PUT"}
+    assert await read(other, blob) == content
+    found = await lies_in(account, prefix)
+    assert found == {f"blobs-{blob.digest.encoded[0]}": [blob.object]}
+
+
+async def test_an_upload_that_grew_large_takes_its_first_bytes_along(
+    store: SwiftBlobStore, other: SwiftBlobStore, account: SwiftAccount, prefix: str
+) -> None:
+    upload = new_upload()
+    cuts = (0, segments.LEFT, segments.LEFT + 1, MIB, len(LARGER))
+    written: list[Segment] = []
+    for epoch, (start, stop) in enumerate(itertools.pairwise(cuts), 1):
+        written += await write(store, upload, epoch, start, LARGER[start:stop])
+    assert [bool(each.content) for each in written] == [True, False, False, False]
+    blob = await other.commit(upload, written, Digest.of(LARGER))
+    assert await read(store, blob) == LARGER
+    await other.discard(upload)
+    await other.settle()
+    assert await read(store, blob) == LARGER
+    await store.delete(blob.object)
+    await store.settle()
+    assert not any((await lies_in(account, prefix)).values())
 
 
 @pytest.mark.parametrize("size", [len(LARGE), None], ids=["size known", "size unknown"])

@@ -166,12 +166,12 @@ async def test_a_writer_that_is_full_says_so_to_the_end(
 ) -> None:
     proxy.spoil("^PUT", times=100, status=507)
     writer = await store.writer(new_upload(), 1, 0)
-    await writer.write(HELLO)
+    await writer.write(LARGE[:MIB])
     for _ in range(2):
         with pytest.raises(StorageFull):
             await writer.checkpoint()
     with pytest.raises(StorageFull):
-        await writer.write(HELLO)
+        await writer.write(LARGE[:MIB])
     await writer.close()
 
 
@@ -288,8 +288,8 @@ async def test_a_delete_that_did_not_do_all_is_told_and_repeated(
 async def test_what_cannot_be_cleared_up_is_only_logged(
     store: SwiftBlobStore, proxy: FaultProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    upload, segments = await push(store, HELLO)
-    await store.commit(upload, segments, Digest.of(HELLO))
+    upload, segments = await push(store, LARGE[:MIB])
+    await store.commit(upload, segments, Digest.of(LARGE[:MIB]))
     proxy.spoil("^DELETE", times=100, status=503)
     await store.discard(upload)
     await store.settle()

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from contract.blob_store_contract import HELLO, LARGE, MIB, new_upload, read, write
+from contract.blob_store_contract import LARGE, MIB, new_upload, read, write
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
 from registry.storage.records import BlobRecord, Segment
@@ -92,7 +92,7 @@ async def test_whoever_is_asked_discards_an_upload_that_nobody_committed(
     store: SwiftBlobStore, other: SwiftBlobStore, account: SwiftAccount, prefix: str
 ) -> None:
     upload, _ = await push(store, LARGER)
-    await push(other, HELLO, count=1)
+    await push(other, LARGE[:MIB], count=1)
     await other.discard(upload)
     (left,) = (await lies_in(account, prefix))["uploads"]
     assert not left.startswith(upload)

@@ -243,6 +243,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "SMALL_ALLOWED", 2)
     monkeypatch.setattr(plan, "MERGED", 16 * KIB)
     monkeypatch.setattr(segments, "HELD", 2 * KIB)
+    monkeypatch.setattr(segments, "LEFT", KIB)
     monkeypatch.setattr(layouts, "SPLIT", 16 * KIB)
     monkeypatch.setattr(layouts, "STEP", KIB)
     monkeypatch.setattr(large, "MOST", 3)

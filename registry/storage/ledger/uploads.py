@@ -1,5 +1,6 @@
 """Upload sessions: offsets compared, one writer at a time, fenced by epochs."""
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -255,14 +256,13 @@ def record(
         segments.pop()
     segments.append(segment)
     offset = sum(each.size for each in segments)
-    spelt = json.dumps([[each.name, each.size, each.etag] for each in segments])
     recorded = _RECORD(
         connection,
         wanted=session.id,
         own_epoch=session.epoch,
         offset=session.offset,
         after=offset,
-        spelt=spelt,
+        spelt=json.dumps([_spell(each) for each in segments]),
         until=now + seconds,
         now=now,
     )
@@ -459,7 +459,16 @@ def _read(name: RepositoryName, row: Any) -> Upload:
         principal=row.principal,
         epoch=row.epoch,
         offset=row.position,
-        segments=tuple(Segment(*each) for each in json.loads(row.segments)),
+        segments=tuple(_parse(*each) for each in json.loads(row.segments)),
         finished=None if row.finished is None else Digest.parse(row.finished),
         bounded=bool(row.bounded),
     )
+
+
+def _spell(segment: Segment) -> list[str | int]:
+    told: list[str | int] = [segment.name, segment.size, segment.etag]
+    return [*told, base64.b64encode(segment.content).decode()] if segment.content else told
+
+
+def _parse(name: str, size: int, etag: str, content: str = "") -> Segment:
+    return Segment(name, size, etag, base64.b64decode(content))

@@ -1,6 +1,6 @@
 """An upload's segments become one object."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -10,7 +10,7 @@ from registry.storage.swift import plan
 from registry.storage.swift.large import LargeObjects, Stored
 from registry.storage.swift.names import Names, Place
 from registry.storage.swift.objects import Objects
-from registry.storage.swift.segments import HELD, Recent, read_segments
+from registry.storage.swift.segments import HELD, Recent, places, read_segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,15 @@ class Assembly:
     ) -> Made:
         """Make object *name* of *upload*'s segments; a large one *owns* those it needs, if told."""
         planned = plan.parts(segments)
-        copied = [part.segments for part in planned if len(part.segments) > 1]
+        copied = [part.segments for part in planned if not part.is_stored]
         made = [self._names.object(name)]
         try:
             if planned[0].is_plain and len(planned) == 1:
                 await self._write(made[0], planned[0].segments)
-                return Made(is_large=False, spare=self._places(segments))
+                return Made(is_large=False, spare=places(self._names, segments))
             stored = []
             for number, part in enumerate(planned):
-                if len(part.segments) == 1:
+                if part.is_stored:
                     (segment,) = part.segments
                     place = self._names.segment(segment.name)
                     stored.append(Stored(place, segment.size, _etag(segment)))
@@ -57,7 +57,7 @@ class Assembly:
         except BaseException:
             self._objects.forget(*made)
             raise
-        return Made(is_large=True, spare=self._places(chain.from_iterable(copied)))
+        return Made(is_large=True, spare=places(self._names, chain.from_iterable(copied)))
 
     async def _write(self, place: Place, segments: Sequence[Segment]) -> str:
         """One object of *segments*, read and written again; its ETag."""
@@ -74,9 +74,6 @@ class Assembly:
             sink.abort()
             raise
         return await sink.finish()
-
-    def _places(self, segments: Iterable[Segment]) -> tuple[Place, ...]:
-        return tuple(self._names.segment(segment.name) for segment in segments)
 
 
 def _etag(segment: Segment) -> str:

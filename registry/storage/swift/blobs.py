@@ -23,7 +23,13 @@ from registry.storage.swift.large import LargeObjects
 from registry.storage.swift.layouts import SPLIT, Layouts
 from registry.storage.swift.names import Names, Place, own_name
 from registry.storage.swift.objects import Objects
-from registry.storage.swift.segments import HELD, Recent, SwiftSegmentWriter, read_segments
+from registry.storage.swift.segments import (
+    HELD,
+    Recent,
+    SwiftSegmentWriter,
+    places,
+    read_segments,
+)
 from registry.storage.swift.verified import Verified
 
 MIB: Final = 1024 * 1024
@@ -130,7 +136,7 @@ class SwiftBlobStore:
         finally:
             await writer.close()
             self._recent.drop(own)
-            self._objects.forget(*(self._places(segments) if made is None else made.spare))
+            self._objects.forget(*(places(self._names, segments) if made is None else made.spare))
 
     async def writer(self, upload: str, epoch: int, offset: int) -> SegmentWriter:
         self._names.upload(upload)
@@ -145,7 +151,7 @@ class SwiftBlobStore:
         name = new_object_name(digest)
         made = await self._assembly.make(name, upload, segments)
         until = time.monotonic() + REMEMBERED
-        self._commits[upload] = _Commit(name, made, self._places(segments), until)
+        self._commits[upload] = _Commit(name, made, places(self._names, segments), until)
         if len(self._commits) > COMMITS:
             self._commits.popitem(last=False)
         return BlobRecord(digest, name, sum(segment.size for segment in segments))
@@ -242,9 +248,6 @@ class SwiftBlobStore:
     async def close(self) -> None:
         """Let the clearing up end, or give it up. The account stays open."""
         await self._objects.leftovers.settle(CLEARING)
-
-    def _places(self, segments: Sequence[Segment]) -> tuple[Place, ...]:
-        return tuple(self._names.segment(segment.name) for segment in segments)
 
 
 def _moment(entry: Mapping[str, Any]) -> float:

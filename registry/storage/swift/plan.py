@@ -30,6 +30,11 @@ class Part:
         return sum(segment.size for segment in self.segments)
 
     @property
+    def is_stored(self) -> bool:
+        """Whether it lies in Swift as it is."""
+        return len(self.segments) == 1 and not self.segments[0].content
+
+    @property
     def is_plain(self) -> bool:
         """Whether it is better written as an object of its own than kept as a segment."""
         return len(self.segments) != 1 or self.size <= PLAIN

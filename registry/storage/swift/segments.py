@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from registry.oci.errors import RegistryError, StorageUnavailable
@@ -14,6 +14,9 @@ from registry.storage.work import PIECE
 
 HELD: Final = 2 * PIECE
 """Bytes up to which an object is held in memory and sent at once: a repeat is possible then."""
+LEFT: Final = 64 * 1024
+"""Bytes at an upload's beginning that are left to the ledger, which keeps them with the session: an
+upload that has no more is written once, under its final name, when it is closed."""
 KEPT: Final = 16 * PIECE
 """Bytes of small segments that are kept in memory, for a commit that is near."""
 
@@ -40,6 +43,11 @@ class Recent:
         """Forget an upload's segments."""
         for name in [name for name in self._kept if name.startswith(f"{upload}/")]:
             self._size -= len(self._kept.pop(name))
+
+
+def places(names: Names, segments: Iterable[Segment]) -> tuple[Place, ...]:
+    """Where *segments* lie, those that do."""
+    return tuple(names.segment(each.name) for each in segments if not each.content)
 
 
 class SwiftSegmentWriter:
@@ -86,20 +94,13 @@ class SwiftSegmentWriter:
             if self._failure is None and not self._size:
                 return None
             self._check()
-            name = self._name
-            try:
-                if self._sink is not None:
-                    etag = await self._sink.finish()
-                else:
-                    etag = await self._put_held(name)
-            except BaseException as error:
-                self._objects.forget(self._place)
-                self._fail(error)
-                raise
-            segment = Segment(name, self._size, etag)
+            if self._sink is None and self._offset + self._size <= LEFT:
+                segment = Segment(self._name, self._size, content=b"".join(self._held))
+                self._held = []
+            else:
+                segment = await self._store()
             self._offset += self._size
             self._size = 0
-            self._sink = None
             return segment
 
     async def close(self) -> None:
@@ -117,11 +118,25 @@ class SwiftSegmentWriter:
             held, self._held = self._held, []
             await self._sink.send(held)
 
-    async def _put_held(self, name: str) -> str:
+    async def _store(self) -> Segment:
+        """What came since the last segment, as an object."""
+        try:
+            if self._sink is not None:
+                etag = await self._sink.finish()
+                self._sink = None
+            else:
+                etag = await self._put_held()
+        except BaseException as error:
+            self._objects.forget(self._place)
+            self._fail(error)
+            raise
+        return Segment(self._name, self._size, etag)
+
+    async def _put_held(self) -> str:
         content = b"".join(self._held)
         head = await self._objects.put(self._place, content)
         self._held = []
-        self._recent.keep(name, content)
+        self._recent.keep(self._name, content)
         return head.etag
 
     @property
@@ -151,7 +166,9 @@ async def read_segments(
 ) -> AsyncIterator[bytes]:
     """The recorded bytes, in order: of each segment its first ``size`` bytes."""
     for segment in segments:
-        kept = recent.find(segment.name)
+        kept = segment.content or recent.find(segment.name)
+        if segment.content and len(segment.content) < segment.size:
+            raise StorageUnavailable("a segment is shorter than recorded")
         if kept is not None and len(kept) >= segment.size:
             for at in range(0, segment.size, PIECE):
                 yield kept[at : min(at + PIECE, segment.size)]
