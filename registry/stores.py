@@ -27,7 +27,8 @@ class Stores:
         """Raises StorageUnavailable; asks nobody over the network yet."""
         self.ledger = SqlLedger(config.ledger_url, projecting=config.glance.enabled)
         blobs, journal, redirects, self._closing = _bytes(config)
-        flusher = Flusher(self.ledger, journal, count=metrics.count_flush)
+        is_far = config.storage.kind == "swift"
+        flusher = Flusher(self.ledger, journal, claimed=is_far, count=metrics.count_flush)
         self.storage = Storage(
             blobs,
             journal,

@@ -55,6 +55,8 @@ class MemoryLedger:
         self._sessions = Sessions(clock)
         self._heads: dict[str, int] = {}
         self._pending: dict[Position, bytes] = {}
+        self._claims: dict[str, tuple[str, float]] = {}
+        """Whose a project's pending lines are, and until when."""
         self._identity: tuple[StoreIdentity, bool] | None = None
         self.interruptions = 0
         """Of a process's own memory there are none; tests count some."""
@@ -304,12 +306,31 @@ class MemoryLedger:
         )
         return [JournalLine(place, self._pending[place]) for place in islice(found, LINES)]
 
-    async def settle(self, heads: Mapping[str, int], *, seen: int | None = None) -> None:
+    async def claim_lines(
+        self, holder: str, after: Mapping[str, int], *, seconds: float
+    ) -> list[JournalLine]:
+        lines = await self.pending_lines(after)
+        now = self._clock()
+        for name in {line.position.project for line in lines}:
+            other, until = self._claims.get(name, (holder, 0.0))
+            if other == holder or until < now:
+                self._claims[name] = (holder, now + seconds)
+        return [line for line in lines if self._claims[line.position.project][0] == holder]
+
+    async def is_pending(self, position: Position) -> bool:
+        if self._heads.get(position.project, 0) < position.sequence:
+            raise StorageUnavailable("the ledger has no such line for the journal")
+        return position in self._pending
+
+    async def settle(
+        self, heads: Mapping[str, int], *, seen: int | None = None, holder: str | None = None
+    ) -> None:
         if seen is not None and seen != self.interruptions:
             raise StorageUnavailable("the ledger was out of reach meanwhile")
         for place in list(self._pending):
             if place.sequence <= heads.get(place.project, 0):
                 del self._pending[place]
+        self._claims = {name: each for name, each in self._claims.items() if each[0] != holder}
 
     async def replay(self, lines: Sequence[JournalLine]) -> None:
         heads = dict(self._heads)

@@ -94,6 +94,39 @@ class LedgerJournalContract:
         await ledger.settle({"shoes": 2, "gloves": 9})
         assert await ledger.heads() == {"hats": 1, "shoes": 3}
 
+    async def test_lines_are_one_holders_until_he_settles_or_falls_silent(
+        self, ledger: Ledger
+    ) -> None:
+        assert await ledger.claim_lines("a", {}, seconds=60) == []
+        for name in (SHOES, HATS, SHOES):
+            await ledger.put_manifest(put(name, "a"))
+        hats, *shoes = await ledger.pending_lines()
+        assert await ledger.claim_lines("a", {"hats": 1}, seconds=60) == shoes
+        assert await ledger.claim_lines("b", {}, seconds=0.01) == [hats]
+        assert await ledger.claim_lines("b", {"hats": 1}, seconds=60) == []
+        assert await ledger.pending_lines() == [hats, *shoes], "a claim hides nothing"
+        assert await ledger.claim_lines("a", {"shoes": 1}, seconds=60) == shoes[1:]
+        await asyncio.sleep(0.02)
+        await ledger.settle({"shoes": 1}, holder="a")
+        assert await ledger.claim_lines("b", {}, seconds=60) == [hats, shoes[1]]
+        assert await ledger.claim_lines("a", {}, seconds=60) == []
+        await ledger.settle({"shoes": 2})
+        assert await ledger.claim_lines("a", {}, seconds=60) == []
+        await ledger.settle({}, holder="b")
+        assert await ledger.claim_lines("a", {}, seconds=60) == [hats]
+
+    async def test_a_line_is_pending_until_it_is_settled(self, ledger: Ledger) -> None:
+        for position in (Position("shoes", 1), Position("hats", 1)):
+            with pytest.raises(StorageUnavailable):
+                await ledger.is_pending(position)
+        for _ in range(2):
+            await ledger.put_manifest(put(SHOES, "a"))
+        await ledger.settle({"shoes": 1})
+        assert not await ledger.is_pending(Position("shoes", 1))
+        assert await ledger.is_pending(Position("shoes", 2))
+        with pytest.raises(StorageUnavailable):
+            await ledger.is_pending(Position("shoes", 3))
+
     async def test_lines_are_counted_over_all_projects(self, ledger: Ledger) -> None:
         assert await ledger.count_lines() == 0
         for name in (SHOES, SHOES, HATS):

@@ -10,7 +10,7 @@ from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
 from registry.oci.names import Reference, RepositoryName, Tag
-from registry.storage.ledger import marks, migrate, reads, records, room, uploads, writes
+from registry.storage.ledger import claims, marks, migrate, reads, records, room, uploads, writes
 from registry.storage.ledger.apply import forget_unlinked
 from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.outbox import SqlOutbox
@@ -299,12 +299,26 @@ class SqlLedger:
     async def pending_lines(self, after: Mapping[str, int] | None = None) -> list[JournalLine]:
         return await self._database.read(lambda c: writes.pending_lines(c, after or {}))
 
-    async def settle(self, heads: Mapping[str, int], *, seen: int | None = None) -> None:
+    async def claim_lines(
+        self, holder: str, after: Mapping[str, int], *, seconds: float
+    ) -> list[JournalLine]:
+        return await self._database.write(
+            lambda c: claims.claim(c, self._now(c), holder, after, seconds), durable=False
+        )
+
+    async def is_pending(self, position: Position) -> bool:
+        return await self._database.read(lambda c: claims.is_pending(c, position))
+
+    async def settle(
+        self, heads: Mapping[str, int], *, seen: int | None = None, holder: str | None = None
+    ) -> None:
         def work(connection: Connection) -> None:
             # The connection is there by now, so its server was counted if it is another one.
             if seen is not None and self._database.interruptions != seen:
                 raise StorageUnavailable("the ledger was out of reach meanwhile")
             writes.settle(connection, heads)
+            if holder is not None:
+                claims.release(connection, holder)
 
         await self._database.write(work, durable=False)
 
