@@ -5,8 +5,10 @@ import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -23,6 +25,8 @@ PREFIX = "bench"
 """Of the names of containers."""
 SECONDS = 900
 """No measurement takes a tenth of this."""
+ARRIVAL = 180
+"""Seconds in which all image records are in Glance, behind what pushed them."""
 
 QUIET = {
     "berth": {"BERTH_HTTP_ACCESS_LOG": "false"},
@@ -108,8 +112,8 @@ class Generator:
         if built.returncode:
             raise NotReady(f"cannot build bench/load:\n{built.stderr}")
 
-    def run(self, server: Server, *arguments: str) -> str:
-        """Load *server*; answer what was printed, or raise LoadFailed."""
+    def run(self, server: Server, *arguments: str, token: str = "") -> str:
+        """Load *server* as *token*'s bearer; answer what was printed, or raise LoadFailed."""
         command = [
             str(self.path),
             f"-address={server.address}",
@@ -118,8 +122,9 @@ class Generator:
         ]
         try:
             done = subprocess.run(  # noqa: S603
-                command, capture_output=True, check=False, text=True, timeout=SECONDS
-            )
+                command, capture_output=True, check=False, text=True, timeout=SECONDS,
+                env={**os.environ, "BENCH_TOKEN": token},
+            )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise LoadFailed(f"not done within {SECONDS} s") from error
         if done.returncode:
@@ -130,22 +135,38 @@ class Generator:
 class Side:
     """One of the two servers while it runs."""
 
-    def __init__(self, server: Server, generator: Generator) -> None:
+    def __init__(self, server: Server, generator: Generator, token: str = "") -> None:
+        """*token* says who pushes, where the server asks; then it sends records to Glance, too."""
         self.server = server
         self._generator = generator
+        self._token = token
         self._digests: Mapping[str, str] = {}
 
     def seed(self, big_blob: int) -> None:
         """Push what reading rows read: an image and a blob of *big_blob* bytes (0: none)."""
-        text = self._generator.run(self.server, "-do=seed", f"-size={big_blob}")
+        words = ["-do=seed", f"-size={big_blob}", *(["-repository=east/seed"] * bool(self._token))]
+        text = self._generator.run(self.server, *words, token=self._token)
         self._digests = json.loads(text)
 
     def measure(self, row: Row, seed: int) -> Figures:
         """Run *row* once; the same *seed* sends the same bytes."""
         arguments = [each.format_map(self._digests) for each in row.arguments]
         writes = row.group in {"push", "image", "memory"}
-        text = self._generator.run(self.server, *arguments, *([f"-seed={seed}"] if writes else []))
-        return Figures.parse(text)
+        arguments += [f"-seed={seed}"] if writes else []
+        figures = Figures.parse(self._generator.run(self.server, *arguments, token=self._token))
+        if self._token:
+            self._await_records()
+        return figures
+
+    def _await_records(self) -> None:
+        """Answer once Glance has all records, so that nobody else pays for their way there."""
+        ledger = self.server.data / "ledger.db"
+        end = time.monotonic() + ARRIVAL
+        with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
+            while waiting := database.execute("SELECT count(*) FROM outbox").fetchone()[0]:
+                if time.monotonic() > end:
+                    raise LoadFailed(f"{waiting} records did not come to Glance")
+                time.sleep(0.2)
 
 
 @contextlib.contextmanager
@@ -167,11 +188,17 @@ def clear(cloud: OpenStack, prefix: str) -> None:
 
 @contextlib.contextmanager
 def running(
-    kinds: Mapping[str, str], workers: int, generator: Generator, cloud: OpenStack | None = None
+    kinds: Mapping[str, str],
+    workers: int,
+    generator: Generator,
+    cloud: OpenStack | None = None,
+    *,
+    projecting: bool = False,
 ) -> Iterator[dict[str, Side]]:
     """Yield started servers by their role, each on an empty directory; end and remove them.
 
-    With a *cloud* their bytes lie in containers of its Swift.
+    With a *cloud* their bytes lie in containers of its Swift, and ours sends records to its Glance
+    if *projecting*: then it asks who pushes, as it must.
     """
     with workplace() as place, contextlib.ExitStack() as stack:
         sides = {}
@@ -179,13 +206,15 @@ def running(
             directory = place / role
             directory.mkdir()
             prefix = f"{PREFIX}-{role}-{uuid.uuid4().hex[:8]}"
+            token = cloud.token("alice") if cloud and projecting and kind == "berth" else ""
             settings = Settings(
-                workers=workers, environment=QUIET[kind], cloud=cloud, prefix=prefix, open=True
-            )
+                workers=workers, environment=QUIET[kind], cloud=cloud, prefix=prefix,
+                open=not token, extra="[glance]\nenabled = true" if token else "",
+            )  # fmt: skip
             if cloud is not None:
                 stack.callback(clear, cloud, prefix)
             server = Server(directory, settings, kind)
             server.start()
             stack.callback(server.stop)
-            sides[role] = Side(server, generator)
+            sides[role] = Side(server, generator, token)
         yield sides

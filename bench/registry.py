@@ -109,7 +109,11 @@ def run(
     results = []
     for group, members in groupby(chosen, key=lambda row: row.group):
         console.print(f"{group}: starting {' and '.join(kinds.values())}")
-        with running(kinds, workers, generator, cloud) as sides, plain_requests(cloud) as raw:
+        projecting = group == "image"
+        with (
+            running(kinds, workers, generator, cloud, projecting=projecting) as sides,
+            plain_requests(cloud) as raw,
+        ):
             for side in sides.values():
                 # Also warms up a server that is about to be looked at while it idles.
                 side.seed(scale.pull if group == "read" else 0)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 MIB, GIB = 1 << 20, 1 << 30
+NOBODYS = f"sha256:{'0' * 64}"
+"""A blob that nobody pushes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +21,20 @@ class Scale:
     warm_up: float
     tags: int
     memory: int
+    project: str = "bench"
+    """Of the images that are pushed: one in which the pusher may, where a server asks."""
 
 
 FULL = Scale(rounds=3, repeats=4, duration=1.5, warm_up=0.3, tags=10_000, memory=GIB)
 QUICK = Scale(
     rounds=1, push=32 * MIB, repeats=2, duration=0.3, warm_up=0.1, tags=500, memory=128 * MIB
 )
-SWIFT = Scale(rounds=3, repeats=2, duration=3.0, warm_up=0.5, tags=400, memory=128 * MIB)
+SWIFT = Scale(
+    rounds=3, repeats=2, duration=3.0, warm_up=0.5, tags=400, memory=128 * MIB, project="east"
+)
 SWIFT_QUICK = Scale(
     rounds=1, push=32 * MIB, pull=128 * MIB, repeats=2, duration=1.0, warm_up=0.2, tags=100,
-    memory=64 * MIB,
+    memory=64 * MIB, project="east",
 )  # fmt: skip
 """On Swift the peer needs a second for what takes it milliseconds on a disk."""
 
@@ -126,6 +132,18 @@ def _requests(scale: Scale) -> list[Row]:
         for kind, (method, path, digest) in kinds.items()
         for streams in (1, 16, 64)
     ]
+    made += [
+        Row(
+            name=f"blob-head-new-c{streams}",
+            group="read",
+            unit="req/s",
+            arguments=_words(
+                do="requests", method="HEAD", path=f"{seed}/blobs/{NOBODYS}", status=404,
+                streams=streams, **times,
+            ),
+        )
+        for streams in (1, 16)
+    ]  # fmt: skip
     puts = Row(
         name="manifest-put-c8",
         group="read",
@@ -152,7 +170,9 @@ def _images(scale: Scale) -> list[Row]:
             name=f"image-push-c{streams}",
             group="image",
             unit="images/s",
-            arguments=_words(do="images", repository="bench/image", streams=streams, **times),
+            arguments=_words(
+                do="images", repository=f"{scale.project}/image", streams=streams, **times
+            ),
         )
         for streams in (1, 8)
     ]

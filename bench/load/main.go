@@ -18,7 +18,7 @@ import (
 
 type options struct {
 	do, address, repository     string
-	pid, streams, count         int
+	pid, streams, count, status int
 	size, seed                  int64
 	style, method, path, digest string
 	duration, warmUp, every     time.Duration
@@ -32,6 +32,7 @@ func main() {
 	flag.IntVar(&o.pid, "pid", 0, "the server's process")
 	flag.IntVar(&o.streams, "streams", 1, "connections at once")
 	flag.IntVar(&o.count, "count", 1, "blobs for each stream; tags in all")
+	flag.IntVar(&o.status, "status", 200, "what requests must answer")
 	flag.Int64Var(&o.size, "size", 0, "bytes of a blob")
 	flag.Int64Var(&o.seed, "seed", 1, "other seeds make other bytes")
 	flag.StringVar(&o.style, "style", "monolithic", strings.Join(styles, ", ")+" or mixed")
@@ -217,7 +218,7 @@ func requests(o *options) (any, error) {
 		return nil, err
 	}
 	r := request{method: o.method, target: o.path, headers: accept, keep: true}
-	first, err := crew.clients[0].want(200, &r)
+	first, err := crew.clients[0].want(o.status, &r)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +227,7 @@ func requests(o *options) (any, error) {
 	}
 	r.keep = false
 	one := func(_ int, c *client) error {
-		answer, err := c.want(200, &r)
+		answer, err := c.want(o.status, &r)
 		if err == nil && (answer.length != first.length || answer.digest != o.digest) {
 			err = fmt.Errorf("%s: %d bytes of %q came back", r.target, answer.length, answer.digest)
 		}
