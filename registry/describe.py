@@ -1,5 +1,6 @@
 """What a pushed manifest's tags show as image records (DESIGN: records, Glance)."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from registry import pull
@@ -86,3 +87,10 @@ class Describer:
         if len(content) <= REMEMBERED:
             configs.keep(named.digest, config)
         return config
+
+
+def remember(storage: Storage, digest: Digest, content: bytes) -> None:
+    """Keep what a blob says that was pushed, if it is a config: its manifest will come soon."""
+    if content.startswith(b"{") and len(content) <= REMEMBERED:
+        with contextlib.suppress(ManifestInvalid):
+            storage.configs.keep(digest, image.parse(content))

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from registry import receive
-from registry.describe import Describer
+from registry.describe import Describer, remember
 from registry.limits import Leave
 from registry.metering import Meter, end, ending_if_refused
 from registry.oci import manifest as manifests
@@ -176,10 +176,14 @@ async def _complete(
         await while_leased(storage, session, receiver.verify(digest))
         commit = storage.blobs.commit(session.id, session.segments, digest)
         stored = await while_leased(storage, session, commit)
-        return await _finish(storage, session.repository, session, stored, leave)
+        holding = await _finish(storage, session.repository, session, stored, leave)
     except BaseException:
         await storage.ledger.release_upload(receiver.session)
         raise
+    content = b"".join(each.content for each in session.segments)
+    if len(content) == session.offset:
+        remember(storage, digest, content)
+    return holding
 
 
 async def cancel_upload(storage: Storage, repository: RepositoryName, upload: str) -> None:

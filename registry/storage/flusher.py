@@ -15,8 +15,8 @@ PAGE: Final = 1000
 """Lines that a ledger answers at most."""
 CLAIM: Final = 3.0
 """Seconds for which others leave a project's lines to a process that has claimed them."""
-LOOKS: Final = (0.004, 0.05)
-"""Seconds before the first look, and between later ones, at what another process has claimed."""
+LOOKS: Final = (0.005, 0.04)
+"""Seconds from the first look at what another process has claimed to the second; at most."""
 PATIENCE: Final = 60.0
 """Seconds for which a line may be in others' hands."""
 

@@ -5,7 +5,8 @@ A claim saves work and guards nothing: whoever appends a line a second time find
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import ClauseElement, Connection, bindparam, delete, exists, literal, select
+from sqlalchemy.engine import Dialect
 
 from registry.oci.errors import StorageUnavailable
 from registry.storage.ledger.condemning import lease
@@ -22,6 +23,21 @@ _WAITS = Prepared(
         journal.c.project_id == bindparam("name"), journal.c.sequence == bindparam("number")
     )
 )
+
+
+def _claimable(dialect: Dialect) -> ClauseElement:
+    del dialect
+    name = literal(_JOB) + journal.c.project_id
+    taken = (job.c.name == name, job.c.holder != bindparam("mine"), job.c.until >= bindparam("now"))
+    return select(journal.c.project_id).where(~exists().where(*taken)).limit(1)
+
+
+_CLAIMABLE = Prepared(_claimable)
+
+
+def can_claim(connection: Connection, now: float, holder: str) -> bool:
+    """Whether there are lines that no other holder has claimed: to ask costs no transaction."""
+    return _CLAIMABLE(connection, mine=holder, now=now).scalar() is not None
 
 
 def claim(
