@@ -9,22 +9,29 @@ import pytest
 from support import race
 from support.raceplants import PLANTS
 
+WHERE = {"in a transaction", "Ledger"}
+"""Somebody must have died in the middle of a transaction, and between calls of a port."""
+
 
 def test_what_was_acknowledged_survives_races_deaths_and_late_deletions(postgres_url: str) -> None:
-    tally = race.play(postgres_url, "short", 40, race.TRASH[0])
-    assert tally.complaints == []
-    assert not set(race.DEEDS) - set(tally.deeds)
-    assert {"in a transaction", "Ledger"} <= set(tally.deaths)
-    assert sum(tally.late[when] for when in ("after the next push", "some time later")) > 0
-    assert tally.checked > 0
-    assert len(tally.meetings) > 50
+    tally = race.Tally()
+    while not is_enough(tally) and tally.races < 4:  # a busy machine needs more than one
+        tally.add(race.play(postgres_url, f"short-{tally.races}", 15, race.TRASH[0]))
+        assert tally.complaints == []
+    assert is_enough(tally), tally
+
+
+def is_enough(tally: race.Tally) -> bool:
+    late = tally.late["after the next push"] + tally.late["some time later"]
+    everything = set(race.DEEDS) <= set(tally.deeds) and set(tally.deaths) >= WHERE
+    return everything and late > 0 and tally.checked > 0 and len(tally.meetings) > 50
 
 
 @pytest.mark.parametrize("plant", sorted(PLANTS))
 def test_a_planted_fault_loses_the_race(postgres_url: str, plant: str) -> None:
     found: list[str] = []
     for attempt in range(4):
-        found = race.play(postgres_url, f"planted-{attempt}", 20, race.TRASH[0], plant).complaints
+        found = race.play(postgres_url, f"planted-{attempt}", 15, race.TRASH[0], plant).complaints
         if found:
             break
     assert found
