@@ -3,21 +3,22 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hostagent.errors import StepFailed
 from hostagent.images.collect import Collected, Spoiled
-from hostagent.images.errors import CacheUnusable, ImageUnknown, PullCancelled
+from hostagent.images.errors import ImageUnknown, PullCancelled
 from hostagent.images.images import TIDY, CacheReport, Images, PullProgress
 from hostagent.images.reference import Credential
 from hostagent.images.settings import ImageSettings
-from hostagent.images.shelf import empty
-from hostagent.overlay import OverlayRootfs
 from hostagent.ports import ReadyImage
 from registry.oci.digest import Digest
+from volumes.disks import Disks
+from volumes.faults import VolumeFailed
 
 T = TypeVar("T")
 
@@ -25,21 +26,18 @@ T = TypeVar("T")
 class HostImages:
     """Images and root filesystems below one directory; *close* it in the end.
 
-    Any method may raise StepFailed, of which ImageError and RootfsFailed are kinds.
+    Any method may raise StepFailed, of which ImageError is a kind.
     """
 
-    def __init__(self, settings: ImageSettings, disks: Path) -> None:
-        """*disks* is where writable layers lie; a file system of its own, if one likes."""
+    def __init__(self, settings: ImageSettings, disks: Disks) -> None:
+        """*disks* is what holds writable layers; whoever has made it opens and closes it."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="images", daemon=True)
         self._thread.start()
         self._opened = Images.open(settings)
         self.images = self._run(self._opened.__aenter__())
         self._disks = disks
-        trash = disks / ".trash"
-        trash.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._rootfs = OverlayRootfs(trash)
-        self._tidying = asyncio.run_coroutine_threadsafe(self._tidy(trash), self._loop)
+        self._tidying = asyncio.run_coroutine_threadsafe(self._tidy(), self._loop)
         self._pulls: dict[str, set[Future[Any]]] = {}
         self._told: dict[str, PullProgress] = {}
 
@@ -84,20 +82,26 @@ class HostImages:
         told = self._told.get(set_id)
         return (told.bytes_here, told.bytes) if told is not None else None
 
-    def prepare(self, disk: str, digest: str) -> Path:
-        """The root filesystem *disk* on a pinned image, mounted; made where it is not."""
+    def prepare(self, disk: str, digest: str, most: int) -> Path:
+        """The root filesystem *disk* on a pinned image, mounted; made where it is not.
+
+        It takes *most* bytes beside the image's.
+        """
         image = self._run(self.images.held(Digest.parse(digest)))
         if image is None:
             raise ImageUnknown(f"{digest} is not on this host any more; it must be pulled again")
-        return self._rootfs.prepare(self._disks / disk, image.chain)
+        with _told():
+            return self._disks.prepare(disk, image.chain, most)
 
     def release(self, disk: str) -> None:
         """Unmount a root filesystem; its bytes stay."""
-        self._rootfs.release(self._disks / disk)
+        with _told():
+            self._disks.release(disk)
 
     def remove(self, disk: str) -> None:
         """Remove a root filesystem and its bytes; nothing where it is not."""
-        self._rootfs.remove(self._disks / disk)
+        with _told():
+            self._disks.remove(disk)
 
     def unpin(self, set_id: str, generation: int | None) -> None:
         """Let go of the images of a set's generations up to this one; None: of all.
@@ -121,13 +125,21 @@ class HostImages:
         """Look whether the layers are as they were placed; spoiled ones go if they can."""
         return self._run(self.images.check())
 
-    async def _tidy(self, trash: Path) -> None:
+    async def _tidy(self) -> None:
         """Now and then, and while no layer comes: delete the roots that were removed."""
         while True:
             if not self.images.progress():
-                with contextlib.suppress(CacheUnusable):
-                    await asyncio.to_thread(empty, trash)
+                with contextlib.suppress(VolumeFailed):
+                    await asyncio.to_thread(self._disks.empty_trash)
             await asyncio.sleep(TIDY)
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except VolumeFailed as error:
+        raise StepFailed(str(error)) from error

@@ -10,8 +10,8 @@ from hostagent.images.errors import ImageError
 from hostagent.images.settings import LayerLimits, Watermarks
 from hostagent.images.shelf import Shelf, on_disk
 from hostagent.images.unpack import unpacking
-from hostagent.overlay import lowers_in_use
 from registry.oci.digest import Digest
+from volumes.overlay import lowers_in_use
 
 _PARTIAL_AGE = 24 * 3600
 """Seconds after which a blob that never came whole is given up."""

@@ -9,11 +9,12 @@ import pytest
 from hostagent.images.image import Image
 from hostagent.images.images import Images
 from hostagent.images.settings import Watermarks
-from hostagent.overlay import OverlayRootfs
 from support.environment import unmount_below
 from support.hostimages import Handmade, content_of, ensure, files, left_over, opened
 from support.roundtrip import new_repository
 from support.server import Server
+from volumes.disks import Disks
+from volumes.quota import PlainQuota
 
 MIB = 1 << 20
 
@@ -91,16 +92,15 @@ async def test_inodes_have_marks_of_their_own(server: Server, tmp_path: Path) ->
 async def test_a_layer_that_a_root_stands_on_stays_though_nobody_pinned_it(
     references: list[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "trash").mkdir()
-    roots = OverlayRootfs(tmp_path / "trash")
+    roots = Disks(tmp_path / "disks", PlainQuota())
     async with opened(tmp_path / "cache") as images:
         image = await ensure(images, references[0], set_id="web")
-        root = roots.prepare(tmp_path / "disk", image.chain)
+        root = roots.prepare("disk", image.chain, MIB)
         try:
             await images.unpin("web")
             assert (await images.collect(everything=True)).gone == []
             assert len((root / "srv" / "0").read_bytes()) == MIB
-            roots.remove(tmp_path / "disk")
+            roots.remove("disk")
             assert len((await images.collect(everything=True)).gone) == 1
         finally:
             unmount_below(tmp_path)
@@ -163,11 +163,10 @@ async def test_a_spoiled_layer_is_found_and_pulled_anew(
 async def test_a_spoiled_layer_with_a_root_on_it_is_told_and_left(
     references: list[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "trash").mkdir()
-    roots = OverlayRootfs(tmp_path / "trash")
+    roots = Disks(tmp_path / "disks", PlainQuota())
     async with opened(tmp_path / "cache") as images:
         image = await ensure(images, references[0], set_id="web")
-        roots.prepare(tmp_path / "disk", image.chain)
+        roots.prepare("disk", image.chain, MIB)
         try:
             (image.chain[0] / "more").touch()
             [found] = await images.check()

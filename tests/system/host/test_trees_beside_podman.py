@@ -15,6 +15,8 @@ from support.hostiletars import BLK, CHR, DIR, FIFO, LNK, SYM
 from support.hostimages import Handmade, member, tar_of
 from support.roundtrip import new_repository
 from support.server import Server
+from volumes.disks import Disks
+from volumes.quota import PlainQuota
 
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 
@@ -97,10 +99,12 @@ def held(path: Path, mode: int) -> str | None:
 
 @contextmanager
 def ours(reference: str, place: Path) -> Iterator[Path]:
-    images = HostImages(ImageSettings(directory=place / "cache"), place / "disks")
+    images = HostImages(
+        ImageSettings(directory=place / "cache"), Disks(place / "disks", PlainQuota())
+    )
     try:
         ready = images.ensure("set", 1, reference, None)
-        yield images.prepare("disk", ready.digest)
+        yield images.prepare("disk", ready.digest, 1 << 30)
     finally:
         images.close()
         unmount_below(place)
