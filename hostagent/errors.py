@@ -27,6 +27,18 @@ class Refused(HostError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
+class DiskFailed(HostError):
+    """The agent's own disk does not take what must be written: nothing was changed."""
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"the agent cannot write: {error}; nothing was changed: free space at agent.state, "
+            "and do it again"
+        )
+
+
 class StepFailed(HostError):
     """A step could not be done; it is tried again after a while."""
 

@@ -22,6 +22,8 @@ _ROUNDS: Final = 10_000
 """A plan that never comes to an end is an error of ours."""
 _LONGEST: Final = 60.0
 """Seconds between two tries of a step that fails."""
+_SOON: Final = 5.0
+"""Seconds until a set is looked at again about which nothing could be written down."""
 _AUDIT: Final = 10.0
 """Seconds after which every set is looked at, whatever was told, and logs are turned over."""
 
@@ -84,7 +86,7 @@ class Keeper:
     def _carry_out(self, step: Step) -> bool:
         try:
             step.carry_out(self._host)
-        except HostError as error:
+        except (HostError, OSError) as error:
             self._note(step, str(error))
             return False
         except Exception as error:
@@ -124,6 +126,9 @@ class Keeper:
                 left = self.settle(set_id)
                 if left.wake_at is not None:
                     self._at(left.wake_at, set_id)
+            except HostError as error:
+                log.warning("set %s: %s", set_id, error)
+                self._at(self._host.now() + _SOON, set_id)
             except Exception:
                 log.exception("set %s", set_id)
                 self._at(self._host.now() + _LONGEST, set_id)

@@ -14,7 +14,7 @@ def rotate(host: Host) -> None:
     for attempt in host.store.rows(Attempt, state=AttemptState.STARTED):
         path = host.layout.log(attempt.set, attempt.container)
         most = workload_of(attempt.spec).limits.logs
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # not there yet, or a full disk
             if path.stat().st_size > most // 4:
                 path.rename(path.with_name(f"{path.name}.1"))
                 _reopen(host.layout.attempt(attempt.set, attempt.container, attempt.id) / "ctl")

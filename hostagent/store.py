@@ -1,12 +1,14 @@
 """The agent's memory: SQLite, one writer; a row says what is intended, a row what is done."""
 
-from contextlib import AbstractContextManager
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 from hostagent import records
-from hostagent.errors import NotHere
+from hostagent.errors import DiskFailed, NotHere
 from hostagent.records import Row
 from hostbase.database import Database
 
@@ -59,16 +61,24 @@ class Store:
     """All rows, by the dataclasses of ``hostagent.records``."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path)
-        self._database.migrate(MIGRATIONS)
+        try:
+            self._database = Database(path)
+            self._database.migrate(MIGRATIONS)
+        except sqlite3.OperationalError as error:
+            raise DiskFailed(error) from error
 
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """What is put in here is there as a whole, or not at all. May be nested."""
-        return self._database.transaction()
+        try:
+            with self._database.transaction():
+                yield
+        except sqlite3.OperationalError as error:
+            raise DiskFailed(error) from error
 
     def put(self, *rows: Row) -> None:
         """Write rows, each in its former self's place."""
