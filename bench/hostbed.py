@@ -170,7 +170,7 @@ def bed(**agent: Any) -> Iterator[Bed]:
             Handmade.of([base, upper, served], config={"Cmd": ["/bin/serve"]}).push(
                 registry, "library/serve", edition
             )
-        made = Bed(daemon_of(place, registry, **agent))
+        made = Bed(daemon_of(place, registry, pool="3Gi", **agent))
         made.start()
         try:
             yield made

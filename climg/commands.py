@@ -12,6 +12,7 @@ from climg import (
     actions,
     chains,
     host_cache,
+    host_disk,
     output,
     quota,
     records,
@@ -40,6 +41,7 @@ trash.add_to(app)
 quota.add_to(app)
 set_views.add_to(app)
 host_cache.add_to(app)
+host_disk.add_to(app)
 set_changes.add_to(app)
 
 Name = Annotated[

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from hostagent import image_routes
+from hostagent import image_routes, volume_routes
 from hostagent.describe import describe
-from hostagent.errors import Conflict, HostError, NotHere, Refused
+from hostagent.errors import Conflict, DiskFailed, HostError, NotHere, Refused
 from hostagent.local import Local
 from hostagent.records import Attempt, AttemptState, ContainerRow, OperationRow, SetRow
 from inside import output
@@ -46,9 +46,10 @@ def create_app(local: Local, images: Any) -> Starlette:
             Route("/sets/{set}/{action}", act, methods=["POST"]),
             Route("/cache", cache),
             *image_routes.ROUTES,
+            *volume_routes.ROUTES,
             Route("/healthz", healthz),
         ],
-        exception_handlers={HostError: _told, DocumentInvalid: _faults},
+        exception_handlers={HostError: _told, OSError: _told, DocumentInvalid: _faults},
     )
     app.state.local = local
     app.state.images = images
@@ -278,8 +279,8 @@ def _object(raw: bytes, *needed: str) -> dict[str, Any]:
 
 
 async def _told(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HostError)
-    return JSONResponse({"message": str(error)}, error.status)
+    failure = error if isinstance(error, HostError) else DiskFailed(error)
+    return JSONResponse({"message": str(failure)}, failure.status)
 
 
 async def _faults(_: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from hostagent.records import Attempt, AttemptState, ContainerRow
 from hostagent.step import AttemptStep, Step
 from runspec.bundle import limits_of, program, stop_signal
 from runspec.limits import Limits
+from volumes import disks
 
 _KILLED: Final = 137
 """The exit code of what the kernel ends, for lack of memory too."""
@@ -32,7 +33,7 @@ class Make(Step):
     replaces: bool = False
     """It is made beside the one that runs, to take its place."""
 
-    inner: ClassVar = (conmon.SPAWNED, conmon.ANSWERED)
+    inner: ClassVar = (disks.LIMITED, conmon.SPAWNED, conmon.ANSWERED)
 
     @property
     def key(self) -> str:

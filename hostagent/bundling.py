@@ -32,7 +32,7 @@ def _config(host: Host, row: SetRow, attempt: Attempt) -> Json:
     privileged = isinstance(workload, Infra) and workload.privileged
     refuse_privileges(host, desired)
     secrets = host.secrets(attempt.set)
-    root = host.images.prepare(attempt.disk, attempt.digest)
+    root = host.images.prepare(attempt.disk, attempt.digest, workload.limits.writable)
     host.deploy(root, (*workload.files, *host.files(attempt.set, attempt.container)), secrets)
     user = user_of(workload, image)
     passwd, group = (

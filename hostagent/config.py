@@ -7,6 +7,7 @@ from pathlib import Path
 
 from setspec.privileges import Privilege
 from setspec.units import Units
+from volumes.settings import StorageSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,5 +108,6 @@ class Config:
 
     agent: AgentConfig = field(default_factory=AgentConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
+    storage: StorageSettings = field(default_factory=StorageSettings)
     networks: Mapping[str, NetworkConfig] = field(default_factory=dict)
     set: SetConfig = field(default_factory=SetConfig)

@@ -9,6 +9,7 @@ from pathlib import Path
 from hostagent.cgroups import Cgroups, program
 from hostagent.config import Config
 from hostagent.wiring import own_capabilities, runtime_of
+from volumes.opening import explain, explain_volumes
 
 _LEAST = 10 << 30
 """Bytes of room for images and sets."""
@@ -42,6 +43,8 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _kernel(config)
     for path in (config.agent.state, config.agent.run):
         yield _private(path)
+    yield Finding(*explain(config.agent.state, config.storage))
+    yield Finding(good=True, what=explain_volumes(config.agent.state, config.storage))
     room = shutil.disk_usage(_existing(config.agent.state)).free
     yield Finding(room >= _LEAST, f"{room >> 30} GiB are free at {config.agent.state}")
 

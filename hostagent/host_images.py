@@ -3,19 +3,19 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hostagent.errors import StepFailed
 from hostagent.images.collect import Collected, Spoiled
 from hostagent.images.errors import ImageUnknown, PullCancelled
 from hostagent.images.images import TIDY, CacheReport, Images, PullProgress
 from hostagent.images.reference import Credential
 from hostagent.images.settings import ImageSettings
 from hostagent.ports import ReadyImage
+from hostagent.volumes import told
 from registry.oci.digest import Digest
 from volumes.disks import Disks
 from volumes.faults import VolumeFailed
@@ -90,17 +90,17 @@ class HostImages:
         image = self._run(self.images.held(Digest.parse(digest)))
         if image is None:
             raise ImageUnknown(f"{digest} is not on this host any more; it must be pulled again")
-        with _told():
+        with told():
             return self._disks.prepare(disk, image.chain, most)
 
     def release(self, disk: str) -> None:
         """Unmount a root filesystem; its bytes stay."""
-        with _told():
+        with told():
             self._disks.release(disk)
 
     def remove(self, disk: str) -> None:
         """Remove a root filesystem and its bytes; nothing where it is not."""
-        with _told():
+        with told():
             self._disks.remove(disk)
 
     def unpin(self, set_id: str, generation: int | None) -> None:
@@ -135,11 +135,3 @@ class HostImages:
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except VolumeFailed as error:
-        raise StepFailed(str(error)) from error

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hostagent.allowed import refuse_privileges
+from hostagent.allowed import refuse_privileges, refuse_volumes
 from hostagent.errors import Conflict, HostError
 from hostagent.host import Host, document_of
 from hostagent.records import GoneRow, OperationRow, OperationState, SetRow, Trouble
@@ -25,6 +25,8 @@ def take_set(host: Host, desired: DesiredSet) -> bool:
     Raises Conflict for an older generation than the host has, Refused for what it does not do.
     """
     refuse_privileges(host, desired)
+    known = host.store.rows(SetRow, set=desired.set)
+    refuse_volumes(host, desired, known[0] if known else None)
     document = document_of(replace(desired, operations=()))
     host.put_secrets(desired.set, dict(desired.secrets))
     with host.store.transaction():

@@ -6,11 +6,12 @@ import json
 import secrets
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from hostagent.config import Config
 from hostagent.errors import Conflict, NotHere, Refused
-from hostagent.host import Host, write_private
+from hostagent.host import Host, remove_tree, write_private
 from hostagent.intake import take_set, take_tombstone
 from hostagent.keeper import Keeper
 from hostagent.records import SetRow
@@ -53,19 +54,29 @@ class Local:
         accepted = self.read(raw)
         body = hashlib.sha256(raw).hexdigest()
         name = f"key {key}"
-        with self.host.store.transaction():
+        set_id = str(uuid.uuid4())
+        with self._whole(set_id), self.host.store.transaction():
             known = self.host.store.meta(name) if key else None
             if known is not None:
-                former, _, set_id = known.partition(" ")
+                former, _, same = known.partition(" ")
                 if former != body:
                     raise Conflict("this idempotency key made a set of another document")
-                return self.host.store.find(SetRow, set=set_id)
-            set_id = str(uuid.uuid4())
+                return self.host.store.find(SetRow, set=same)
             self._take(set_id, 1, Level.RUNNING, accepted, None)
             if key:
                 self.host.store.put_meta(name, f"{body} {set_id}")
         self.keeper.wake(set_id)
         return self.host.store.find(SetRow, set=set_id)
+
+    @contextmanager
+    def _whole(self, set_id: str) -> Iterator[None]:
+        """Of a new set that is refused nothing is left, which the next start would find."""
+        try:
+            yield
+        except BaseException:
+            remove_tree(self.host.layout.set(set_id))
+            self.host.forget_secrets(set_id)
+            raise
 
     def update(self, row: SetRow, raw: bytes, generation: int | None) -> SetRow:
         """Have a set be as another document; *generation* is the one that the caller has seen."""

@@ -1,14 +1,13 @@
 """The ports of a host: what runs containers, connects them, and keeps their volumes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from hostbase.process import Known
 from runspec.limits import Limits
-from setspec.desired import PlacedVolume, Port
-from setspec.normal import Volume
+from setspec.desired import DesiredSet, PlacedVolume, Port
 from setspec.status import VolumeStatus
 
 Json = dict[str, Any]
@@ -132,16 +131,36 @@ class Network(Protocol):
 class Volumes(Protocol):
     """Disk that outlives containers and sets. Any method may raise StepFailed."""
 
-    def make(self, placed: PlacedVolume, volume: Volume, owner: Mapping[str, str]) -> Path:
-        """Make a volume, or find it; answer the directory to mount. *owner* goes on its label."""
+    def make(self, desired: DesiredSet) -> dict[str, str]:
+        """Make a set's volumes, or find them; answer the directories to mount, by name."""
         ...
 
-    def release(self, volume_id: str) -> None:
-        """Leave nothing mounted of a volume; its bytes stay."""
+    def objections(self, desired: DesiredSet) -> Iterable[tuple[int, str]]:
+        """Which of the document's volumes cannot be as it says, and why."""
         ...
 
-    def purge(self, volume_id: str) -> None:
-        """Remove a volume and its bytes; nothing where it is not."""
+    def dismantle(self, desired: DesiredSet, *, purge: bool) -> list[str]:
+        """Leave nothing mounted of a set's volumes, or (*purge*) nothing at all; which are kept."""
+        ...
+
+    def sets(self) -> dict[str, str]:
+        """By volume, the set that has it or was the last to have it."""
+        ...
+
+    def retire(self, volume_id: str) -> None:
+        """Have a volume be gone at once. Raises NotHere where there is none."""
+        ...
+
+    def sweep(self) -> None:
+        """Delete the bytes of volumes that are gone; slow."""
+        ...
+
+    def all(self) -> list[Json]:
+        """All volumes there are, the oldest first."""
+        ...
+
+    def pools(self) -> list[Json]:
+        """Local storage: what there is, is used, and was promised."""
         ...
 
     def status(self, placed: Sequence[PlacedVolume]) -> tuple[VolumeStatus, ...]:
@@ -171,8 +190,11 @@ class Images(Protocol):
         """
         ...
 
-    def prepare(self, disk: str, digest: str) -> Path:
-        """The root filesystem *disk* on an image, mounted; made where it is not."""
+    def prepare(self, disk: str, digest: str, most: int) -> Path:
+        """The root filesystem *disk* on an image, mounted; made where it is not.
+
+        It takes *most* bytes beside the image's.
+        """
         ...
 
     def release(self, disk: str) -> None:

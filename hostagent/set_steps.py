@@ -4,9 +4,11 @@ import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 from hostagent.host import Host, moment, remove_tree
 from hostagent.ports import ReadyImage
+from hostagent.recipes import workload_of
 from hostagent.records import (
     Attempt,
     ContainerRow,
@@ -20,6 +22,7 @@ from hostagent.step import Step
 from runspec.etc import texts
 from setspec.desired import Deploy, Port
 from setspec.shape import dump, load
+from volumes import kept, loop
 
 
 def ports_in(network: str | None) -> tuple[Port, ...]:
@@ -133,14 +136,11 @@ def _write_in_place(directory: Path, wanted: dict[str, str]) -> None:
 class MakeVolumes(Step):
     """Make the set's volumes, or find them."""
 
+    inner: ClassVar = (loop.ALLOCATED, loop.FORMATTED, kept.MADE, kept.LABELLED)
+
     def act(self, host: Host, _: None) -> str:
         desired = self.desired(host)
-        declared = {volume.name: volume for volume in desired.spec.volumes}
-        owner = {**host.owner, "set": self.set, "project": desired.project}
-        paths = {
-            placed.name: str(host.volumes.make(placed, declared[placed.name], owner))
-            for placed in desired.allocation.volumes
-        }
+        paths = host.volumes.make(desired)
         return json.dumps({"generation": desired.generation, "paths": paths})
 
     def confirm(self, host: Host, result: str) -> None:
@@ -199,6 +199,8 @@ class ForgetContainer(Step):
 class Dismantle(Step):
     """Nothing runs any more: ports, namespaces and mounts go; with purge, the volumes too."""
 
+    inner: ClassVar = (kept.PURGED,)
+
     def act(self, host: Host, _: None) -> list[str]:
         row = self.row(host)
         desired = host.desired(row)
@@ -207,12 +209,9 @@ class Dismantle(Step):
         host.namespaces.drop(self.set)
         for attempt in host.store.rows(Attempt, set=self.set):
             host.images.remove(attempt.disk)
-        for placed in desired.allocation.volumes:
-            host.volumes.release(placed.id)
-            if row.purge:
-                host.volumes.purge(placed.id)
+        left = host.volumes.dismantle(desired, purge=row.purge)
         host.runtime.remove_set(self.set)
-        return [] if row.purge else [placed.id for placed in desired.allocation.volumes]
+        return left
 
     def confirm(self, host: Host, result: list[str]) -> None:
         row = self.row(host)
@@ -280,7 +279,8 @@ class DeployFiles(OperationStep):
         row = host.store.find(ContainerRow, set=self.set, name=args.container)
         for attempt in host.store.rows(Attempt, set=self.set, container=args.container):
             if attempt.id in {row.current, row.next}:
-                root = host.images.prepare(attempt.disk, attempt.digest)
+                most = workload_of(attempt.spec).limits.writable
+                root = host.images.prepare(attempt.disk, attempt.digest, most)
                 host.deploy(root, args.files, host.secrets(self.set))
 
     def confirm(self, host: Host, _: None) -> None:

@@ -1,57 +1,112 @@
-"""Volumes as plain directories: kept beyond their sets, but bounded by their filesystem alone."""
+"""The port Volumes, over local disk as it was opened."""
 
-import json
-import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 
-from hostagent.errors import StepFailed
-from setspec.desired import PlacedVolume
+from hostagent.errors import NotHere, StepFailed
+from hostagent.ports import Json
+from setspec.desired import DesiredSet, PlacedVolume
 from setspec.normal import Volume
 from setspec.status import VolumeStatus
+from volumes.faults import VolumeFailed, VolumeUnknown
+from volumes.kept import Wanted
+from volumes.opening import Storage
 
 
-class DirectoryVolumes:
-    """Volumes below *root*. A quota is written down and not held: other drivers hold it."""
+class HostVolumes:
+    """Volumes of sets; any method may raise StepFailed, and NotHere for one that is not there."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(self, storage: Storage, owner: Mapping[str, str]) -> None:
+        """*owner* goes on every label."""
+        self._storage = storage
+        self._volumes = storage.volumes
+        self._owner = owner
 
-    def make(self, placed: PlacedVolume, volume: Volume, owner: Mapping[str, str]) -> Path:
-        home = self._root / placed.id
-        data = home / "data"
-        label = home / "label.json"
-        if not label.exists():
-            if volume.source is not None and not data.exists():
-                raise StepFailed(f"volume {volume.source} is not on this host")
-            data.mkdir(mode=0o755, parents=True, exist_ok=True)
-            home.chmod(0o700)
-            fresh = home / ".label"
-            text = {**owner, "name": placed.name, "quota": volume.quota}
-            fresh.write_text(json.dumps(text))
-            fresh.rename(label)
-        return data
+    def make(self, desired: DesiredSet) -> dict[str, str]:
+        with told():
+            return {
+                placed.name: str(self._volumes.make(self._wanted(desired, placed, volume)))
+                for placed, volume in _placed(desired)
+            }
 
-    def release(self, volume_id: str) -> None:
-        """Nothing is mounted."""
+    def objections(self, desired: DesiredSet) -> Iterator[tuple[int, str]]:
+        names = [volume.name for volume in desired.spec.volumes]
+        with told():
+            for placed, volume in _placed(desired):
+                refusal = self._volumes.objection(self._wanted(desired, placed, volume))
+                if refusal is not None:
+                    yield names.index(volume.name), refusal
 
-    def purge(self, volume_id: str) -> None:
-        home = self._root / volume_id
-        (home / "label.json").unlink(missing_ok=True)
-        if home.exists():
-            shutil.rmtree(home)
+    def dismantle(self, desired: DesiredSet, *, purge: bool) -> list[str]:
+        own = {placed.id for placed in desired.allocation.volumes}
+        with told():
+            found = sorted(own | set(self._volumes.of(desired.set)))
+            for each in found:
+                self._volumes.purge(each) if purge else self._volumes.release(each)
+        return [] if purge else found
+
+    def sets(self) -> dict[str, str]:
+        return {each.id: each.set for each in self._volumes.labels()}
+
+    def retire(self, volume_id: str) -> None:
+        with told():
+            self._volumes.retire(self._volumes.find(volume_id).id)
+
+    def sweep(self) -> None:
+        with told():
+            self._volumes.sweep()
 
     def status(self, placed: Sequence[PlacedVolume]) -> tuple[VolumeStatus, ...]:
-        return tuple(
-            VolumeStatus(
-                name=each.name, id=each.id, driver="directory", quota_bytes=self._quota(each.id)
+        ids = {each.id for each in placed}
+        with told():
+            return tuple(
+                VolumeStatus(
+                    name=each.name,
+                    id=each.id,
+                    driver=each.driver,
+                    quota_bytes=each.quota,
+                    used_bytes=(used := self._volumes.use(each.id)).bytes,
+                    used_inodes=used.inodes,
+                )
+                for each in self._volumes.labels()
+                if each.id in ids
             )
-            for each in placed
-            if (self._root / each.id / "label.json").exists()
+
+    def all(self) -> list[Json]:
+        with told():
+            return self._volumes.all()
+
+    def pools(self) -> list[Json]:
+        with told():
+            return [asdict(each) for each in self._storage.pools()]
+
+    def _wanted(self, desired: DesiredSet, placed: PlacedVolume, volume: Volume) -> Wanted:
+        return Wanted(
+            id=placed.id,
+            name=placed.name,
+            quota=volume.quota,
+            inodes=volume.inodes,
+            is_kept=volume.source is not None,
+            set=desired.set,
+            project=desired.project,
+            pool=placed.storage,
+            owner=self._owner,
         )
 
-    def _quota(self, volume_id: str) -> int | None:
-        text = json.loads((self._root / volume_id / "label.json").read_text())
-        quota = text.get("quota")
-        return quota if isinstance(quota, int) else None
+
+def _placed(desired: DesiredSet) -> Iterator[tuple[PlacedVolume, Volume]]:
+    declared = {volume.name: volume for volume in desired.spec.volumes}
+    for placed in desired.allocation.volumes:
+        yield placed, declared[placed.name]
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Have what local disk says told as a step's failure."""
+    try:
+        yield
+    except VolumeUnknown as error:
+        raise NotHere(str(error)) from error
+    except VolumeFailed as error:
+        raise StepFailed(str(error)) from error

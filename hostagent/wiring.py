@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hostagent import points
 from hostagent.adopt import Adopted, adopt
 from hostagent.bridge import Bridge, BridgeNetwork
 from hostagent.cgroups import Cgroups, program
@@ -20,12 +21,14 @@ from hostagent.oci_runtime import OciRuntime
 from hostagent.ports import Json
 from hostagent.readings import Readings
 from hostagent.store import Store
-from hostagent.volumes import DirectoryVolumes
+from hostagent.volumes import HostVolumes, told
 from hostagent.watch import Watch
 from hostbase.process import raise_files
 from runspec.bundle import CAPABILITIES
+from runspec.ioctls import PROJECT_CHANGES, refuse_ioctls
 from runspec.seccomp import profile
 from settings.reading import ConfigError
+from volumes.opening import open_storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,15 @@ def running(config: Config) -> Iterator[Agent]:
     layout = Layout(agent.state, agent.run)
     layout.make()
     cgroups = Cgroups(agent.cgroup)
+    owner = {"agent": str(agent.state)}
     keepers: list[Keeper] = []
     with ExitStack() as stack:
         store = Store(layout.database)
         stack.callback(store.close)
-        images = HostImages(image_settings(config), agent.state / "disks")
+        with told():
+            storage = open_storage(agent.state, config.storage, points.reach)
+        seccomp = seccomp_of(agent.seccomp)
+        images = HostImages(image_settings(config), storage.disks)
         stack.callback(images.close)
 
         def wake(set_id: str) -> None:
@@ -70,18 +77,18 @@ def running(config: Config) -> Iterator[Agent]:
                 },
                 agent.prefix,
             ),
-            volumes=DirectoryVolumes(agent.state / "volumes"),
+            volumes=HostVolumes(storage, owner),
             images=images,
             namespaces=Namespaces(agent.run),
             watch=watch,
             readings=Readings(),
             cgroup=agent.cgroup,
             boot=agent.boot_id.read_text().strip(),
-            seccomp=seccomp_of(agent.seccomp),
+            seccomp=refuse_ioctls(seccomp, PROJECT_CHANGES) if storage.by_project else seccomp,
             nofile=raise_files(),
             allowed=agent.allowed,
             capabilities=own_capabilities(),
-            owner={"agent": str(agent.state)},
+            owner=owner,
         )
         keeper = Keeper(host, agent.workers)
         keepers.append(keeper)

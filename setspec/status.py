@@ -170,6 +170,7 @@ class Pool:
     reserved_bytes: int = 0
     capacity_inodes: int | None = None
     used_inodes: int | None = None
+    reserved_inodes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,10 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from volumes import label as labels
 from volumes.driver import DATA, Driver
@@ -161,6 +161,14 @@ class Volumes:
         found = self.find(volume_id)
         with _told(f"what volume {volume_id} has cannot be seen"):
             return self._drivers[found.driver].use(self._home(volume_id))
+
+    def all(self) -> list[dict[str, Any]]:
+        """All labels, each with what is in the volume as far as that can be seen now."""
+        found = []
+        for each in self.labels():
+            used = self.use(each.id)
+            found.append({**asdict(each), "used": used.bytes, "used_inodes": used.inodes})
+        return found
 
     def pool(self) -> Pool:
         """What there is for volumes."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hostagent import points
 from hostagent.adopt import Adopted, adopt
 from hostagent.bridge import Bridge, BridgeNetwork
 from hostagent.config import AgentConfig
@@ -20,7 +21,7 @@ from hostagent.oci_runtime import OciRuntime
 from hostagent.readings import Readings
 from hostagent.records import Attempt, AttemptState, ContainerRow, GoneRow, OperationRow, SetRow
 from hostagent.store import Store
-from hostagent.volumes import DirectoryVolumes
+from hostagent.volumes import HostVolumes
 from hostagent.watch import Watch
 from hostagent.wiring import seccomp_of
 from runspec.bundle import program
@@ -42,14 +43,38 @@ from sshd.password import hashed
 from support.environment import tool, wait_until
 from support.hostplaces import HostPlace
 from support.hostroots import DirectoryImages, openssh_files
+from volumes.btrfs import BtrfsQuota
+from volumes.disks import Disks
+from volumes.driver import DirectoryDriver, Driver
+from volumes.kept import Volumes
+from volumes.loop import LoopDriver
+from volumes.opening import Storage
+from volumes.pool import mount_pool
+from volumes.quota import PlainQuota, Quota
 
 ALLOWED = frozenset({"privileged", "host_path", "host_network"})
 
 
-def images_of(place: HostPlace) -> DirectoryImages:
+POOL = 256 << 20
+"""Bytes for writable layers, where their limits are held."""
+
+
+def storage_of(place: HostPlace, *, held: bool) -> Storage:
+    """Local disk whose limits are held as on any host without quotas, or (faster) are not."""
+    disks, kept = place.directory / "disks", place.directory / "kept"
+    disks.mkdir(exist_ok=True)
+    driver: Driver = DirectoryDriver(PlainQuota())
+    quota: Quota = PlainQuota()
+    if held:
+        mount_pool(place.directory / "pool.img", disks, POOL)
+        driver, quota = LoopDriver(points.reach), BtrfsQuota()
+    volumes = Volumes(kept, driver, reach=points.reach)
+    return Storage(Disks(disks, quota, points.reach), volumes, disks)
+
+
+def images_of(place: HostPlace, quota: Quota) -> DirectoryImages:
     """Images that tests use: two editions of a shop, and the talk's."""
-    (place.directory / "disks").mkdir(exist_ok=True)
-    images = DirectoryImages(place.directory / "disks")
+    images = DirectoryImages(place.directory / "disks", quota)
     run = (
         "#!/bin/sh\ntrap 'echo bye; exit 0' TERM\necho run by $0\nwhile true; do sleep 0.1; done\n"
     )
@@ -74,20 +99,21 @@ class Agent:
 
     def __init__(
         self, place: HostPlace, *, program: str = "crun", boot: str = "boot-1",
-        autostart: bool = False, start: bool = True,
+        autostart: bool = False, start: bool = True, held: bool = False,
     ) -> None:  # fmt: skip
         self.place = place
         layout = Layout(place.state, place.run)
         layout.make()
         cgroups = place.cgroups()
-        self.images = images_of(place)
+        storage = storage_of(place, held=held)
+        self.images = images_of(place, storage.disks.quota)
         self.watch = Watch(layout.exits, self._wake)
         self.host = Host(
             layout=layout,
             store=Store(layout.database),
             runtime=OciRuntime(tool(program), tool("conmon"), cgroups, place.run, layout.exits),
             network=BridgeNetwork({"default": Bridge(bridge=place.bridge)}, place.prefix),
-            volumes=DirectoryVolumes(place.directory / "kept"),
+            volumes=HostVolumes(storage, {"shim": "test"}),
             images=self.images,
             namespaces=Namespaces(place.run),
             watch=self.watch,

@@ -96,14 +96,18 @@ class Daemon:
         return self.log.read_text()[-4000:] if self.log.exists() else ""
 
 
-def daemon_of(place: HostPlace, registry: Server, **more: Any) -> Daemon:
-    """A daemon's configuration in *place*, with images out of *registry*."""
+def daemon_of(place: HostPlace, registry: Server, pool: str = "256Mi", **more: Any) -> Daemon:
+    """A daemon's configuration in *place*, with images out of *registry*.
+
+    *pool* is how much there is for writable layers.
+    """
     settings = {
         "state": str(place.state), "run": str(place.run), "cgroup": place.cgroup,
         "prefix": place.prefix[:4], "registry": f"{registry.address}/library", **more,
     }  # fmt: skip
     lines = ["[agent]", *(f"{name} = {json.dumps(value)}" for name, value in settings.items())]
     lines += ["[networks.default]", f'bridge = "{place.bridge}"', 'address = "10.212.0.1/24"']
+    lines += ["[storage]", f'pool = "{pool}"', "[set.units]", 'quota = "MiB"']
     config = place.directory / "agent.toml"
     config.write_text("\n".join(lines) + "\n")
     return Daemon(place, config, place.directory / "agent.log")

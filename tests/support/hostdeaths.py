@@ -77,7 +77,7 @@ def _story(octet: int) -> list[tuple[str, DesiredSet]]:
         {"mounts": [{"path": "/vol", "volume": "v"}]},
         {"readiness": quick},
         networks=[{"name": "default"}],
-        volumes=[{"name": "v", "quota": "1Gi"}],
+        volumes=[{"name": "v", "quota": "16Mi"}],
     )
     web, other = document["containers"]
     first = placed(document, octet=octet)
@@ -154,7 +154,7 @@ def live(place: HostPlace, act: Act, deadly: str | None = None) -> Result:
 def _live(place: HostPlace, act: Act) -> None:
     """One life of an agent, until nothing is left to do for any of its sets."""
     logging.disable(logging.CRITICAL)
-    agent = Agent(place, start=False)
+    agent = Agent(place, start=False, held=True)
     for desired in act.sets:
         if act.delete:
             tombstone = Tombstone(set=desired.set, generation=desired.generation, purge=True)

@@ -105,7 +105,7 @@ class HostPlace:
         found: dict[str, object] = {
             "processes": self.processes(),
             "groups": groups,
-            "mounts": self.mounts(),
+            "mounts": [path for path in self.mounts() if not path.endswith("/disks")],
             "links": self.links(),
             "files": files,
         }

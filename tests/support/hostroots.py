@@ -4,10 +4,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from hostagent import points
 from hostagent.errors import StepFailed
 from hostagent.ports import Json, ReadyImage
 from sshd.kit import closure
 from support.environment import tool
+from volumes.disks import Disks
+from volumes.quota import PlainQuota, Quota
 
 Files = Mapping[str, str | bytes]
 
@@ -73,8 +76,10 @@ def openssh_files() -> Files:
 class DirectoryImages:
     """Images out of a table; a disk is a copy. References that it does not know are refused."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, quota: Quota | None = None) -> None:
+        """*quota* holds the limits of disks; without one nothing does."""
         self._root = root
+        self._disks = Disks(root, quota or PlainQuota(), points.reach)
         self._images: dict[str, tuple[str, Json, Files]] = {}
         self.pins: set[tuple[str, int]] = set()
         self.asked: list[str] = []
@@ -94,11 +99,11 @@ class DirectoryImages:
         self.pins.add((set_id, generation))
         return ReadyImage(known[0], known[1])
 
-    def prepare(self, disk: str, digest: str) -> Path:
+    def prepare(self, disk: str, digest: str, most: int) -> Path:
         root = self._root / disk
         if not root.exists():
-            making = self._root / f".{disk}"
-            shutil.rmtree(making, ignore_errors=True)
+            self._disks.remove(f".{disk}")
+            making = self._disks.make(f".{disk}", most)
             make_root(making)
             for path, text in self._files(digest).items():
                 target = making / path
@@ -113,8 +118,9 @@ class DirectoryImages:
         """Nothing is mounted."""
 
     def remove(self, disk: str) -> None:
-        shutil.rmtree(self._root / disk, ignore_errors=True)
-        shutil.rmtree(self._root / f".{disk}", ignore_errors=True)
+        self._disks.remove(disk)
+        self._disks.remove(f".{disk}")
+        self._disks.empty_trash()
 
     def unpin(self, set_id: str, generation: int | None) -> None:
         last = float("inf") if generation is None else generation
@@ -126,7 +132,7 @@ class DirectoryImages:
 
     def disks(self) -> list[str]:
         """The disks that there are."""
-        return sorted(path.name for path in self._root.iterdir())
+        return sorted(path.name for path in self._root.iterdir() if path.name != ".trash")
 
     def _files(self, digest: str) -> Files:
         for known, _, files in self._images.values():

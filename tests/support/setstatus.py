@@ -104,6 +104,7 @@ WHOLE = Status(
                 reserved_bytes=1,
                 capacity_inodes=5,
                 used_inodes=2,
+                reserved_inodes=1,
             ),
         ),
         cache=Cache(
