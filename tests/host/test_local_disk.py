@@ -66,7 +66,7 @@ def test_a_container_that_makes_files_without_end_meets_the_same_limit(agent: Ag
     desired = placed(shop(SMALL))
     agent.take(desired)
     agent.wait_running(desired)
-    begin = "dd if=/dev/zero of=/big bs=1M count=21 && mkdir /many"
+    begin = "dd if=/dev/zero of=/big bs=1M count=18 && mkdir /many"
     assert run(agent, desired, begin)[0] == 0
     _, said = run(agent, desired, "i=0; while : > /many/$i; do i=$((i+1)); done")
     assert "exceeded" in said or "No space left" in said
