@@ -33,7 +33,7 @@ async def opened(settings: Config) -> AsyncIterator[tuple[Storage, SqlCollection
     """The stores and the collection that *settings* name; raises StorageUnavailable."""
     async with stores.opened_used(settings) as storage:
         await agreement.settle(storage)
-        collection = SqlCollection(settings.ledger_url)
+        collection = SqlCollection(settings.ledger_url, projecting=settings.glance.enabled)
         try:
             yield storage, collection
         finally:

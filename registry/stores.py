@@ -97,7 +97,7 @@ async def opened_tender(config: Config, stores: Stores) -> AsyncIterator[Tender]
     from registry.storage.glance import open_images  # noqa: PLC0415 - half a second
 
     images = open_images(config.openstack.cloud)
-    collection = SqlCollection(config.ledger_url)
+    collection = SqlCollection(config.ledger_url, projecting=config.glance.enabled)
     ledger = stores.ledger
     try:
         yield Tender(

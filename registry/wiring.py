@@ -210,7 +210,7 @@ async def _begin(watch: agreement.Watch, storage: Storage, guard: Guard) -> None
 
 async def _keep(config: Config, storage: Storage) -> None:
     """Look after the stores, with connections of its own."""
-    collection = SqlCollection(config.ledger_url)
+    collection = SqlCollection(config.ledger_url, projecting=config.glance.enabled)
     gc = config.gc
     keeper = Keeper(
         storage=storage,

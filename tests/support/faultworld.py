@@ -130,7 +130,7 @@ class World:
     async def collector(self) -> AsyncIterator[tuple[Storage, SqlCollection]]:
         """Stores as `berth gc` opens them."""
         opened = stores.Stores(self.config)
-        collection = SqlCollection(self.config.ledger_url)
+        collection = SqlCollection(self.config.ledger_url, projecting=True)
         try:
             yield opened.storage, collection
         finally:

@@ -15,7 +15,7 @@ from registry.storage.collection import (
     UnneededLink,
     Untagged,
 )
-from registry.storage.ledger import condemning, mending
+from registry.storage.ledger import condemning, marks, mending
 from registry.storage.ledger.condemning import UNLINKED, is_unheld, is_unneeded
 from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.facts import facts, read_blob
@@ -30,13 +30,22 @@ Answer = TypeVar("Answer")
 class SqlCollection:
     """The port Collection, over the tables of a SqlLedger."""
 
-    def __init__(self, url: str, *, clock: Callable[[], float] | None = None) -> None:
-        """*clock* stands in for the database's own, in tests. Raises StorageUnavailable.
+    def __init__(
+        self,
+        url: str,
+        *,
+        projecting: bool = False,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """*projecting*: a repository's record that ends with its last manifest goes to the outbox.
+
+        *clock* stands in for the database's own, in tests. Raises StorageUnavailable.
 
         It has connections of its own: its long reads must not hold up the registry's short ones.
         """
-        self._database: Database = open_database(url)
         self._clock = clock
+        options = {marks.CLOCK: self._now} if projecting else None
+        self._database: Database = open_database(url, options)
 
     async def close(self) -> None:
         """Let go of the connections."""

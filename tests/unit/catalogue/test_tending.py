@@ -12,11 +12,12 @@ import pytest
 from registry import tending
 from registry.gc import collect
 from registry.oci.errors import StorageUnavailable
+from registry.oci.names import Tag
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.tending import Arrival, Tender
 from support.catalogue import Catalogue
-from support.ledgers import HATS, SHOES, put, tagged
+from support.ledgers import HATS, SHOES, manifest, put, tagged
 
 
 @pytest.fixture
@@ -173,3 +174,21 @@ class TestArrival:
 
         monkeypatch.setattr(catalogue.ledger.outbox, "lag", fail)
         assert await self.wait(catalogue) is not None
+
+
+async def test_a_repository_that_ends_with_its_last_manifest_ends_in_the_image_service(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    await catalogue.push("v1", "base")
+    await catalogue.settle()
+    await catalogue.ledger.delete_tag(SHOES, Tag.parse("v1"))
+    collection = SqlCollection(
+        f"sqlite:///{tmp_path}/ledger.db", projecting=True, clock=catalogue.clock
+    )
+    catalogue.clock.now += 1
+    await collection.purge_trash(catalogue.clock.now)
+    digest = manifest("boots").digest
+    assert await collection.collect_manifest(SHOES, digest, catalogue.clock.now)
+    await collection.close()
+    await catalogue.settle()
+    assert catalogue.images.images == {}
