@@ -188,7 +188,8 @@ async def test_a_repository_that_ends_with_its_last_manifest_ends_in_the_image_s
     catalogue.clock.now += 1
     await collection.purge_trash(catalogue.clock.now)
     digest = manifest("boots").digest
-    assert await collection.collect_manifest(SHOES, digest, catalogue.clock.now)
+    gone, _ = await collection.collect_manifests(SHOES, [digest], catalogue.clock.now)
+    assert gone == [digest]
     await collection.close()
     await catalogue.settle()
     assert catalogue.images.images == {}
