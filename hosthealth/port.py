@@ -46,6 +46,9 @@ def answering(address: str, app: Starlette) -> Iterator[None]:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host.strip("[]"), int(port)))
+            # Here, not in the thread: who comes from now on waits for it, and who else has just
+            # bound the port (SO_REUSEADDR lets both) is told.
+            listener.listen()
         except (OSError, ValueError, OverflowError) as error:
             raise PortTaken(f"cannot listen on {address}: {error}") from None
         server = uvicorn.Server(

@@ -53,6 +53,25 @@ def test_the_port_tells_health_and_figures_and_nothing_else(host: str) -> None:
         httpx.get(f"http://{address}/healthz")
 
 
+def test_who_comes_at_once_is_answered() -> None:
+    app = create_app(lambda: None, lambda: ())
+    for _ in range(10):
+        at = ("127.0.0.1", free_port())
+        with answering("{}:{}".format(*at), app), socket.create_connection(at) as client:
+            client.settimeout(30)
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_port_that_another_has_just_opened_is_told() -> None:
+    app = create_app(lambda: None, lambda: ())
+    address = f"127.0.0.1:{free_port()}"
+    with answering(address, app):
+        with pytest.raises(PortTaken, match=address), answering(address, app):
+            pass
+        assert httpx.get(f"http://{address}/healthz").text == "ok\n"
+
+
 def test_a_port_that_is_taken_is_told() -> None:
     app = create_app(lambda: None, lambda: ())
     with socket.socket() as other:
