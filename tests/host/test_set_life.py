@@ -231,6 +231,8 @@ def test_files_users_variables_and_host_names_are_as_the_document_says(place: Ho
         (volume / "kept").write_text("from before\n")
         agent.take(desired)
         agent.wait_running(desired)
+        # It is ready as soon as it has started, perhaps before it has said anything.
+        wait_until(lambda: agent.log(desired, "c0").count("\n") >= 6, "its six lines")
         words = [line.partition(" F ")[2] for line in agent.log(desired, "c0").splitlines()]
         assert words == [
             "deployed", "uid=1000(web) gid=1000(web) groups=2000(logs)", "sesame", "h7", "h7",
