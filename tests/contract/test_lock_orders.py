@@ -54,7 +54,7 @@ from support.ledgers import (
 NOW: Final = 2_000_000_000.0
 """Seconds: later than whatever the fixtures promise."""
 SOLE, LACE = blob("sole"), blob("lace")
-FRESH = replace(SOLE, object="another")
+FRESH, OTHER = replace(SOLE, object="another"), replace(LACE, object="another")
 V1 = Tag.parse("v1")
 IDENTITY = StoreIdentity("11111111-1111-1111-1111-111111111111", 1)
 BOUNDED = Leave(Allowance(project=Limits(bytes=10**9)))
@@ -250,10 +250,17 @@ MEETINGS: Final = {
         both(lambda held: held == SOLE, kept), both(lambda held: held in (SOLE, FRESH), gone),
     ),
     "an upload and the last of a blob": Meeting(
-        on(uploads.finish, HATS, None, replace(LACE, object="another"), Leave()), unlinked,
+        on(uploads.finish, HATS, None, OTHER, Leave()), unlinked,
         ("FROM blob", "blob"),
-        both(lambda held: held == LACE, lambda taken: taken.objects == ()),
-        both(lambda held: held.object == "another", lambda taken: taken.objects == (LACE,)),
+        both(lambda held: held == OTHER, lambda taken: taken.objects == ()),
+        both(lambda held: held == OTHER, lambda taken: taken.objects == (LACE,)),
+    ),
+    "two uploads of a blob that nobody is linked to": Meeting(
+        on(uploads.finish, HATS, None, LACE, Leave()),
+        on(uploads.finish, SHOES, None, OTHER, Leave()),
+        ("FROM blob", "INSERT INTO blob"),
+        both(lambda held: held == LACE, lambda held: held == LACE),
+        both(lambda held: held == OTHER, lambda held: held == OTHER),
     ),
     "a promise and a condemnation": Meeting(
         on(uploads.touch, SHOES, SOLE.digest), CONDEMN, ("FROM blob", "UPDATE link"),

@@ -360,6 +360,9 @@ def _hold_blob(connection: Connection, now: float, stored: BlobRecord) -> tuple[
     while row is None:  # at most once more for each collector that took it in between
         _ADD_BLOB(connection, digest=digest, bad=False, **fresh)
         row = _FIND_BLOB(connection, held=digest).one_or_none()
+    if row.object != stored.object and not row.linked:
+        # It was asked before this waited for the row: whoever had it may have linked a repository.
+        row = _FIND_BLOB(connection, held=digest).one_or_none()
     if row.object == stored.object or (row.linked and not row.bad):
         return BlobRecord(stored.digest, row.object, row.size), False
     _ADD_REMOVAL(connection, object=row.object, since=now)
