@@ -11,6 +11,7 @@ from registry.oci.errors import StorageUnavailable
 from registry.storage.filesystem import FilesystemBlobStore
 from registry.storage.flusher import Flusher
 from registry.storage.journal_file import FilesystemJournal, is_founded
+from registry.storage.layout import RESTORING
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ports import BlobStore, Journal
@@ -83,6 +84,11 @@ async def opened_whole(config: Config) -> AsyncIterator[Stores]:
     """The same, with what a ledger knows of the image service."""
     if config.storage.kind == "directory" or config.ledger.url is None:
         _make_directory(config)
+    if config.storage.kind == "directory" and (config.storage.directory / RESTORING).exists():
+        raise StorageUnavailable(
+            f"a restore into {config.storage.directory.absolute()} was broken off: empty it and "
+            "restore again"
+        )
     stores = Stores(config)
     try:
         await stores.ledger.migrate()

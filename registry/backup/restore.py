@@ -12,8 +12,8 @@ from typing import BinaryIO
 from registry.backup.faults import BackupFailed, told
 from registry.backup.place import LEDGER, Place, State, digest_of, sync_file
 from registry.oci.digest import Digest
-from registry.storage.durable import make_directory, sync_directory
-from registry.storage.layout import Layout
+from registry.storage.durable import make_directory, sync_directory, write_aside
+from registry.storage.layout import RESTORING, Layout
 
 _PIECE = 1024 * 1024
 Progress = Callable[[str, int, int], None]
@@ -57,9 +57,13 @@ def restore(
     with told(directory, "then empty it and restore again"):
         for path in (directory, ledger.parent):
             make_directory(path)
-        for path in (directory / "journal", directory / "blobs", directory / "meta", ledger):
+        made = [directory / each for each in (RESTORING, "journal", "blobs", "meta")]
+        for path in (*made, ledger):
             if path.exists() and not (path.is_dir() and not any(path.iterdir())):
                 raise BackupFailed(f"{path} is there already: restore into an empty directory")
+        # Without it a server would take the half for a new store, and found one on it.
+        write_aside(directory / RESTORING, b"")
+        sync_directory(directory)
         bad = _restore_objects(place, state, Layout(directory), progress)
         shutil.copytree(names / "journal", directory / "journal", dirs_exist_ok=True)
         (directory / "meta").mkdir(mode=0o700, exist_ok=True)
@@ -73,6 +77,8 @@ def restore(
             sync_file(path)
         for path in (directory / "journal", directory / "meta", directory, ledger.parent):
             sync_directory(path)
+        (directory / RESTORING).unlink()
+        sync_directory(directory)
     return state, bad
 
 

@@ -8,6 +8,8 @@ from typing import Final
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
 
+RESTORING: Final = "restoring"
+"""A file of this name in a directory: what is there was begun to be restored, and is not whole."""
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _UPLOAD: Final = re.compile(_UUID, re.ASCII)
 _SEGMENT: Final = re.compile(rf"{_UUID}/[0-9]+-[0-9]+", re.ASCII)

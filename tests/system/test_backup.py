@@ -275,6 +275,7 @@ def test_a_disk_without_room_for_a_restored_store_is_told_of(
         assert "there is no room left for" in refused
         assert refused.endswith("then empty it and restore again\n")
         assert "there is no store in" in copy.refusal("gc")
+        assert "was broken off: empty it and restore again" in copy.refusal("serve")
         enlarge(disk, 64 * 1024 * 1024)
         assert "restore into an empty directory" in copy.refusal("restore", str(place))
         shutil.rmtree(copy.data)
