@@ -19,6 +19,7 @@ import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from registry.storage.journal_file import is_founded
 from registry.storage.ledger import SqlLedger
 from support.crashscenario import Day, Step, Story, client, steps
 from support.environment import ROOT, free_port, listens, wait_until
@@ -183,7 +184,9 @@ class Place:
             path.unlink()
 
     def rebuild(self) -> None:
-        assert self.run(rebuild=True).wait() == 0, self.output()
+        """Make the ledger anew; where no store was founded yet there is nothing to make it of."""
+        founded = is_founded(self.directory / "data")
+        assert (self.run(rebuild=True).wait() == 0) is founded, self.output()
 
     def seed(self) -> None:
         """A key of long ago, which the server drops."""

@@ -4,6 +4,7 @@ Reads one JSON object a line, answers one or two: what to run, then {"pid": n} a
 """
 
 import asyncio
+import itertools
 import json
 import os
 import socket
@@ -18,8 +19,11 @@ import uvicorn
 from registry import agreement, receive, stores, wiring
 from registry.config import Config
 from registry.gc import orphans
+from registry.storage import flusher
+from registry.storage.flusher import Flusher
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ports import BlobStore, Journal, Ledger
+from registry.storage.records import Position
 from registry.storage.storage import Storage
 from support import planted
 from support.faultpoints import FaultPoints
@@ -68,6 +72,20 @@ def carry_out(order: dict[str, Any]) -> None:
         os._exit(status)
 
 
+class Beside(Flusher):
+    """Claims lines, as where the journal is far, beside a process that now and then claims some
+    and falls silent."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named | {"claimed": True})
+        self._turns = itertools.count(1)
+
+    async def flush(self, position: Position) -> None:
+        if next(self._turns) % 4 == 0:
+            await self._ledger.claim_lines("a silent process", {}, seconds=0.1)
+        await super().flush(position)
+
+
 def watch(points: FaultPoints) -> None:
     """Put points around every call of a port and every commit."""
     names = {"SqlLedger": Ledger, "FilesystemBlobStore": BlobStore, "FilesystemJournal": Journal}
@@ -75,6 +93,8 @@ def watch(points: FaultPoints) -> None:
         setattr(stores, name, points.watched(port, getattr(stores, name)))
     journal: Any = vars(stores)["FilesystemJournal"]
     setattr(stores, "FilesystemJournal", partial(journal, rotate_at=4096))  # noqa: B010
+    setattr(stores, "Flusher", Beside)  # noqa: B010
+    vars(flusher)["CLAIM"] = 0.2  # what the dead has claimed is waited for after each death
     points.watch_commits()
     # Each look at a blob promises it anew.
     vars(stores)["Storage"] = lambda *given, **named: Storage(*given, **named | {"promise": -1.0})
