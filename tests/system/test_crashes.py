@@ -75,6 +75,7 @@ def play_all(directory: Path, deaths: list[Death], planted: str | None = None) -
                 pass
 
 
+@pytest.mark.timeout(900)
 def test_killed_at_every_point_nothing_acknowledged_is_lost(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
