@@ -1,7 +1,6 @@
 """The commands: what is asked is read, found and printed."""
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +22,7 @@ from climg import (
     trash,
     trees,
 )
+from climg.asking import make_sure
 from climg.chains import Catalogue
 from climg.errors import WrongUsage
 from climg.records import Record
@@ -207,10 +207,7 @@ def image_delete(
     """
     with _opened(context) as service:
         record = Catalogue(service).find(name)
-        if not yes:
-            if not sys.stdin.isatty():
-                raise WrongUsage(f"nobody is there to be asked about {record.label}: say --yes")
-            typer.confirm(f"Delete {record.label} ({record.id})?", abort=True, err=True)
+        make_sure(f"Delete {record.label} ({record.id})?", record.label, yes=yes)
         service.delete(record.id)
         later = service.is_glance and record.kind == "tag"
     output.lines([f"deleted {record.label}{AFTERWARDS if later else ''}"])

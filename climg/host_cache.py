@@ -92,8 +92,6 @@ def check(context: typer.Context, as_json: Json = False) -> None:
     else:
         rows = [(each["diff_id"], "taken away" if each["gone"] else "in use") for each in found]
         columns = Column("Spoiled layer", tables.ID_LEAST), Column("What became of it")
-        output.lines(
-            [*tables.layout(columns, rows, output.width()), f"**** Total: {len(rows)} ****"]
-        )
+        output.lines(tables.counted(columns, rows, output.width()))
     if found:
         raise typer.Exit(1)

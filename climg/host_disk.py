@@ -6,6 +6,7 @@ from urllib.parse import quote
 import typer
 
 from climg import output, tables
+from climg.asking import make_sure
 from climg.set_views import Json, agent_of
 from climg.tables import Column
 
@@ -55,8 +56,7 @@ def listing(context: typer.Context, as_json: Json = False) -> None:
         return
     names = ("id", "name", "driver", "quota", "used", "used_inodes", "in_use", "set")
     rows = [tuple(_text(each[name]) for name in names) for each in found]
-    lines = tables.layout(_VOLUMES, rows, output.width())
-    output.lines([*lines, f"**** Total: {len(rows)} ****"])
+    output.lines(tables.counted(_VOLUMES, rows, output.width()))
 
 
 def show(context: typer.Context, volume: Volume, as_json: Json = False) -> None:
@@ -88,11 +88,9 @@ def purge(
     agent = agent_of(context)
     path = f"/volumes/{quote(volume, safe='')}"
     found = agent.call("GET", path)
-    if not yes:
-        used = _text(found["used"]) or "an unknown number of"
-        typer.confirm(
-            f"Remove volume {found['name']} ({found['id']}) with {used} bytes?", abort=True
-        )
+    used = _text(found["used"]) or "an unknown number of"
+    question = f"Remove volume {found['name']} ({found['id']}) with {used} bytes?"
+    make_sure(question, f"volume {found['name']}", yes=yes)
     told = agent.call("DELETE", f"/volumes/{found['id']}")
     output.lines([f"purged {told['id']}"])
 
@@ -113,8 +111,7 @@ def pools(context: typer.Context, as_json: Json = False) -> None:
         "used_inodes", "reserved_inodes",
     )  # fmt: skip
     rows = [tuple(_text(each[name]) for name in names) for each in found]
-    lines = tables.layout(_POOLS, rows, output.width())
-    output.lines([*lines, f"**** Total: {len(rows)} ****"])
+    output.lines(tables.counted(_POOLS, rows, output.width()))
 
 
 def _text(value: Any) -> str:

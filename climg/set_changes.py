@@ -11,6 +11,7 @@ import typer
 
 from climg import output
 from climg.agentcall import Agent, path_of
+from climg.asking import make_sure
 from climg.errors import Refused, Unavailable, WrongUsage
 from climg.set_views import Container, Json, Set, agent_of
 from climg.text import one_line
@@ -163,11 +164,8 @@ def delete(
     """
     agent = agent_of(context)
     found = agent.call("GET", path_of(name))
-    if not yes:
-        if not sys.stdin.isatty():
-            raise WrongUsage(f"nobody is there to be asked about {name}: say --yes")
-        what = f"Delete {found['appkey']} ({found['set']})" + (" and its volumes" if purge else "")
-        typer.confirm(f"{what}?", abort=True, err=True)
+    more = " and its volumes" if purge else ""
+    make_sure(f"Delete {found['appkey']} ({found['set']}){more}?", name, yes=yes)
     agent.call("DELETE", path_of(found["set"]), purge="1" if purge else None)
     if wait:
         _wait(agent, found["set"], _GONE)

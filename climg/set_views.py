@@ -74,8 +74,7 @@ def listing(context: typer.Context, as_json: Json = False) -> None:
         )
         for each in found
     ]
-    lines = tables.layout(COLUMNS, rows, output.width())
-    output.lines([*lines, f"**** Total: {len(found)} ****"])
+    output.lines(tables.counted(COLUMNS, rows, output.width()))
 
 
 def show(context: typer.Context, name: Set, as_json: Json = False) -> None:
@@ -122,8 +121,7 @@ def show(context: typer.Context, name: Set, as_json: Json = False) -> None:
         for each in found["containers"]
     ]
     width = output.width()
-    lines = [*tables.pairs(plain, width), *tables.layout(_CONTAINERS, rows, width)]
-    output.lines([*lines, f"**** Total: {len(rows)} ****"])
+    output.lines([*tables.pairs(plain, width), *tables.counted(_CONTAINERS, rows, width)])
 
 
 def logs(

@@ -40,7 +40,7 @@ COLUMNS = (
 def listing(records: Sequence[Record], width: int | None = None) -> list[str]:
     """The lines of a list of images, in *width* columns if given; the last tells how many."""
     rows = [cells(record) for record in records]
-    return [*layout(COLUMNS, rows, width), f"**** Total: {len(records)} ****"]
+    return counted(COLUMNS, rows, width)
 
 
 def cells(record: Record) -> tuple[str, ...]:
@@ -58,6 +58,13 @@ def cells(record: Record) -> tuple[str, ...]:
         str(record.preference),
         one_line(record.parent_id or ""),
     )
+
+
+def counted(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None
+) -> list[str]:
+    """A table as of `layout`, and how many rows it has."""
+    return [*layout(columns, rows, width), f"**** Total: {len(rows)} ****"]
 
 
 def layout(

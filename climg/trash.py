@@ -1,6 +1,5 @@
 """The commands about what was deleted: listed and taken back; repositories deleted whole."""
 
-import sys
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from climg import output, tables
-from climg.errors import NotFound, WrongUsage
+from climg.asking import make_sure
+from climg.errors import NotFound
 from climg.tables import Column
 from climg.text import one_line
 
@@ -55,8 +55,7 @@ def trash_list(
         output.as_json([_as_json(each) for each in found])
         return
     rows = [_cells(each) for each in found]
-    lines = tables.layout(COLUMNS, rows, output.width())
-    output.lines([*lines, f"**** Total: {len(found)} ****"])
+    output.lines(tables.counted(COLUMNS, rows, output.width()))
 
 
 def image_undelete(
@@ -117,10 +116,7 @@ def repository_delete(
         climg image-undelete library/app
 
     """
-    if not yes:
-        if not sys.stdin.isatty():
-            raise WrongUsage(f"nobody is there to be asked about {name}: say --yes")
-        typer.confirm(f"Delete all of {name}?", abort=True, err=True)
+    make_sure(f"Delete all of {name}?", name, yes=yes)
     manifests = tags = 0
     more = True
     with _opened(context) as service:

@@ -139,6 +139,34 @@ def test_an_image_is_changed_while_the_set_runs_and_changed_back_where_it_does_n
     assert telling(daemon.place.directory) == []
 
 
+@pytest.mark.usefixtures("process")
+def test_volumes_outlive_their_set_until_somebody_means_to_purge_them(daemon: Daemon) -> None:
+    mounts = {"mounts": [{"path": "/vol", "volume": "data"}]}
+    document = shop(mounts, networks=[], volumes=[{"name": "data", "quota": "16Mi"}])
+    daemon.climg("set-create", "--wait", "-", stdin=json.dumps(document))
+    [volume] = json.loads(daemon.climg("volume-list", "--json").stdout)
+    name = volume["id"]
+    assert (volume["name"], volume["quota"], volume["in_use"]) == ("data", 16 * 2**20, True)
+    refused = daemon.climg("volume-purge", name, "--yes", check=False)
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    daemon.climg("set-delete", "shop", "--yes", "--wait")
+    listed = daemon.climg("volume-list").stdout
+    assert name[:8] in listed
+    assert "**** Total: 1 ****" in listed
+    assert "data" in daemon.climg("volume-show", name).stdout
+    unasked = daemon.climg("volume-purge", name, check=False)
+    assert unasked.returncode == 2
+    assert "say --yes" in unasked.stderr
+    assert len(json.loads(daemon.climg("volume-list", "--json").stdout)) == 1
+    assert daemon.climg("volume-purge", name, "--yes").stdout == f"purged {name}\n"
+    assert json.loads(daemon.climg("volume-list", "--json").stdout) == []
+    assert daemon.climg("volume-show", name, check=False).returncode == 1
+    pools = json.loads(daemon.climg("pool-list", "--json").stdout)
+    assert pools
+    assert all(each["used_bytes"] <= each["capacity_bytes"] for each in pools)
+
+
 def telling(directory: Path) -> list[Path]:
     """Files of the agent's, but for images, disks and namespaces, in which the secret stands."""
     others = {"disks", "images", "runtime", "net", "ipc", "uts"}
