@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import shutil
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -184,6 +185,15 @@ def own_schema(url: str) -> Iterator[str]:
     with engine.connect() as connection:
         connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
     engine.dispose()
+
+
+def is_leased(url: str) -> bool:
+    """Whether some server writes to an upload of the ledger at *url* just now."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        until = connection.execute(text("SELECT max(lease_until) FROM upload")).scalar()
+    engine.dispose()
+    return until is not None and until > time.time()
 
 
 @contextlib.asynccontextmanager

@@ -13,6 +13,7 @@ import pytest
 from registry.oci.digest import Digest
 from support.crashes import ForkServer, Place
 from support.environment import wait_until
+from support.ledgers import is_leased
 from support.server import ALICE
 
 FIRST, OTHER = b"\x01" * (1 << 20), b"\x02" * (3 << 20)
@@ -63,6 +64,8 @@ def test_a_paused_writer_records_nothing_after_a_take_over(two: tuple[Place, Pla
             assert offset(answer) == len(FIRST)
             paused = pool.submit(http.patch, location, content=body())
             assert sent.wait(30)
+            ledger = f"sqlite:///{first.directory}/data/ledger.db"
+            wait_until(lambda: is_leased(ledger), "the first writer")
             path = httpx.URL(location).raw_path.decode()
 
             def busy() -> bool:
