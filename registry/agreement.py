@@ -4,7 +4,8 @@ import uuid
 from collections.abc import Callable
 
 from registry.oci.errors import RegistryError
-from registry.storage.ports import DOUBT, Journal, Ledger
+from registry.storage.ports.journal import Journal
+from registry.storage.ports.ledger import DOUBT, Ledger
 from registry.storage.records import StoreIdentity
 from registry.storage.storage import Storage
 

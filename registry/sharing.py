@@ -8,7 +8,7 @@ from registry.auth import policy
 from registry.auth.ports import Action, Principal
 from registry.oci.errors import Denied, ManifestUnknown, Unsupported
 from registry.oci.names import RepositoryName, Tag
-from registry.storage.ports import Ledger
+from registry.storage.ports.ledger import Ledger
 from registry.storage.records import ImageRecord, Member
 from registry.storage.storage import Storage
 

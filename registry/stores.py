@@ -14,7 +14,8 @@ from registry.storage.journal_file import FilesystemJournal, is_founded
 from registry.storage.layout import RESTORING
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.ports import BlobStore, Journal
+from registry.storage.ports.blobs import BlobStore
+from registry.storage.ports.journal import Journal
 from registry.storage.storage import Redirects, Storage
 from registry.tending import Tender
 

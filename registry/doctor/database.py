@@ -7,7 +7,7 @@ from registry.config import Config
 from registry.doctor.findings import Finding, compare_clock
 from registry.oci.errors import RegistryError
 from registry.storage.ledger import SqlLedger
-from registry.storage.ports import Journal
+from registry.storage.ports.journal import Journal
 
 START = "`berth serve` makes and migrates them when it starts"
 REACH = "see that the database runs, and that ledger.url, user and password are right"

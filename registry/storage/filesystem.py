@@ -31,7 +31,7 @@ from registry.storage.durable import (
 )
 from registry.storage.faults import unavailable_on
 from registry.storage.layout import Layout, new_object_name
-from registry.storage.ports import SegmentWriter
+from registry.storage.ports.blobs import SegmentWriter
 from registry.storage.records import BlobRecord, Segment, StoredObject
 from registry.storage.work import PIECE, Work, gathered, hash_all, heard, in_thread
 

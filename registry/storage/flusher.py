@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from registry.oci.errors import RegistryError, StorageUnavailable
-from registry.storage.ports import DOUBT, Journal
+from registry.storage.ports.journal import Journal
+from registry.storage.ports.ledger import DOUBT
 from registry.storage.records import JournalLine, Position
 
 PAGE: Final = 1000

@@ -8,7 +8,7 @@ from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
 from registry.storage.folding import NEVER, Fold, Folded
 from registry.storage.layout import new_object_name
 from registry.storage.lines import encode
-from registry.storage.ports import SegmentWriter
+from registry.storage.ports.blobs import SegmentWriter
 from registry.storage.records import (
     BlobRecord,
     JournalLine,

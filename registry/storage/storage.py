@@ -9,7 +9,9 @@ from registry.limits import UNBOUNDED, Allowances, FixedAllowances
 from registry.oci.digest import Digest, Hasher
 from registry.oci.image import ImageConfig
 from registry.storage.layout import new_object_name
-from registry.storage.ports import DOUBT, BlobStore, Journal, Ledger
+from registry.storage.ports.blobs import BlobStore
+from registry.storage.ports.journal import Journal
+from registry.storage.ports.ledger import DOUBT, Ledger
 from registry.storage.projection import Openings
 from registry.storage.records import BlobRecord, Position, Upload
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from registry import sharing
 from registry.auth.ports import Principal
 from registry.sharing import Caller
-from registry.storage.ports import Ledger
+from registry.storage.ports.ledger import Ledger
 from registry.storage.records import ImageRecord
 
 

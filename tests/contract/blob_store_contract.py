@@ -12,7 +12,7 @@ import pytest
 
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
-from registry.storage.ports import BlobStore, SegmentWriter
+from registry.storage.ports.blobs import BlobStore, SegmentWriter
 from registry.storage.records import BlobRecord, Segment
 from support.streams import Gone, broken, collect, stream
 

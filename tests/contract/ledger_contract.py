@@ -13,7 +13,7 @@ from registry.oci.errors import (
     NameUnknown,
 )
 from registry.oci.names import RepositoryName, Tag
-from registry.storage.ports import Ledger
+from registry.storage.ports.ledger import Ledger
 from registry.storage.records import BlobRecord
 from support.ledgers import (
     HATS,

@@ -4,7 +4,7 @@ import pytest
 
 from registry.oci.errors import ManifestBlobUnknown, ManifestUnknown
 from registry.oci.names import Tag
-from registry.storage.ports import Ledger
+from registry.storage.ports.ledger import Ledger
 from registry.storage.records import ImageRecord, Member
 from support.ledgers import (
     HATS,

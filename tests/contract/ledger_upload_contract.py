@@ -3,7 +3,7 @@
 import pytest
 
 from registry.oci.errors import BlobUploadUnknown, RangeInvalid, UploadBusy
-from registry.storage.ports import Ledger
+from registry.storage.ports.ledger import Ledger
 from registry.storage.records import Segment, Upload
 from support.ledgers import HATS, SHOES, Clock, blob
 

@@ -24,7 +24,7 @@ from contract.blob_store_contract import (
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, StorageFull, StorageUnavailable
 from registry.storage.filesystem import FilesystemBlobStore
-from registry.storage.ports import BlobStore
+from registry.storage.ports.blobs import BlobStore
 from registry.storage.records import BlobRecord, Segment
 from support.disk import small_disk
 from support.streams import Gone, broken, collect, stream

@@ -27,7 +27,7 @@ from registry import agreement
 from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.journal_file import FilesystemJournal
 from registry.storage.memory_ledger import MemoryLedger
-from registry.storage.ports import Journal
+from registry.storage.ports.journal import Journal
 from support.disk import small_disk
 
 MIB = 1024 * 1024

@@ -4,7 +4,7 @@ import pytest
 
 from contract.blob_store_contract import BlobStoreContract
 from registry.storage.memory import MemoryBlobStore
-from registry.storage.ports import BlobStore
+from registry.storage.ports.blobs import BlobStore
 
 
 class TestMemoryBlobStore(BlobStoreContract):

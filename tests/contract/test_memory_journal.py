@@ -4,7 +4,7 @@ import pytest
 
 from contract.journal_contract import JournalContract
 from registry.storage.memory import MemoryJournal
-from registry.storage.ports import Journal
+from registry.storage.ports.journal import Journal
 
 
 class TestMemoryJournal(JournalContract):

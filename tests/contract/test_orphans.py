@@ -20,7 +20,7 @@ from registry.storage.flusher import Flusher
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.memory import MemoryBlobStore, MemoryJournal
-from registry.storage.ports import BlobStore
+from registry.storage.ports.blobs import BlobStore
 from registry.storage.records import BlobRecord, StoreIdentity
 from registry.storage.storage import Storage
 from support.ledgers import SHOES, put

@@ -16,7 +16,7 @@ from registry.oci.errors import StorageUnavailable
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ledger.schema import metadata
-from registry.storage.ports import Ledger
+from registry.storage.ports.ledger import Ledger
 from support.ledgers import SHOES, Clock, Template, own_schema
 
 

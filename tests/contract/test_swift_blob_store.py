@@ -19,7 +19,7 @@ from contract.blob_store_contract import (
 )
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageFull, StorageUnavailable
-from registry.storage.ports import BlobStore
+from registry.storage.ports.blobs import BlobStore
 from registry.storage.records import Segment
 from registry.storage.swift import SwiftAccount, SwiftBlobStore, blobs, segments
 from registry.storage.swift.names import Names

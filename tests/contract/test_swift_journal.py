@@ -20,7 +20,7 @@ from registry import agreement
 from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.lines import encode
 from registry.storage.memory_ledger import MemoryLedger
-from registry.storage.ports import Journal
+from registry.storage.ports.journal import Journal
 from registry.storage.records import JournalLine, StoreIdentity
 from registry.storage.swift import SwiftAccount, SwiftJournal
 from registry.storage.swift.names import Names, Place

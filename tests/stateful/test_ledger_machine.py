@@ -16,7 +16,7 @@ from registry.oci.errors import RegistryError
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory_ledger import MemoryLedger
-from registry.storage.ports import Ledger
+from registry.storage.ports.ledger import Ledger
 from registry.storage.records import JournalLine, Member, Segment, Upload
 from support.ledgers import (
     HATS,

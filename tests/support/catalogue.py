@@ -15,7 +15,7 @@ from registry.storage.images import Image, ImageService, Refused, image_of
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory import MemoryBlobStore, MemoryJournal
 from registry.storage.memory_images import MemoryImageService
-from registry.storage.ports import Journal
+from registry.storage.ports.journal import Journal
 from registry.storage.records import ImageRecord
 from registry.storage.storage import Storage
 from support.ledgers import SHOES, Clock, Template, find_by_key, put, tagged

@@ -22,7 +22,9 @@ from registry.gc import orphans
 from registry.storage import flusher
 from registry.storage.flusher import Flusher
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.ports import BlobStore, Journal, Ledger
+from registry.storage.ports.blobs import BlobStore
+from registry.storage.ports.journal import Journal
+from registry.storage.ports.ledger import Ledger
 from registry.storage.records import Position
 from registry.storage.storage import Storage
 from support import planted

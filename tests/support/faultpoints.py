@@ -15,7 +15,9 @@ from typing import Any
 
 from sqlalchemy.engine.default import DefaultDialect
 
-from registry.storage.ports import BlobStore, Journal, Ledger, SegmentWriter
+from registry.storage.ports.blobs import BlobStore, SegmentWriter
+from registry.storage.ports.journal import Journal
+from registry.storage.ports.ledger import Ledger
 
 PORTS = (BlobStore, Journal, Ledger, SegmentWriter)
 COMMIT = "Transaction.commit"

@@ -16,7 +16,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
-from registry.storage.ports import Ledger
+from registry.storage.ports.ledger import Ledger
 from registry.storage.records import BlobRecord, ImageRecord, ManifestPut, ManifestRecord
 
 SHOES = RepositoryName("shoes", "red/boots")

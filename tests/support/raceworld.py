@@ -11,7 +11,9 @@ from registry.storage.flusher import Flusher
 from registry.storage.journal_file import FilesystemJournal
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.ports import BlobStore, Journal, Ledger
+from registry.storage.ports.blobs import BlobStore
+from registry.storage.ports.journal import Journal
+from registry.storage.ports.ledger import Ledger
 from registry.storage.storage import Storage
 from support.racepoints import RacePoints
 from support.racestore import LateBlobStore

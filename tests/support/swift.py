@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
-from registry.storage.ports import BlobStore
+from registry.storage.ports.blobs import BlobStore
 from registry.storage.records import Segment
 from registry.storage.swift import SwiftAccount, SwiftBlobStore
 from registry.storage.swift.names import Place

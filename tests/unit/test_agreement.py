@@ -12,7 +12,7 @@ from registry.oci.names import Tag
 from registry.storage.flusher import Flusher
 from registry.storage.memory import MemoryBlobStore, MemoryJournal
 from registry.storage.memory_ledger import MemoryLedger
-from registry.storage.ports import DOUBT
+from registry.storage.ports.ledger import DOUBT
 from registry.storage.records import Position
 from registry.storage.storage import Storage
 from support.ledgers import HATS, SHOES, put

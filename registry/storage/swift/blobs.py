@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from registry.oci.digest import Digest
 from registry.storage.layout import is_object_name, is_upload_name, new_object_name
-from registry.storage.ports import SegmentWriter
+from registry.storage.ports.blobs import SegmentWriter
 from registry.storage.records import BlobRecord, Segment, StoredObject
 from registry.storage.swift import tempurl
 from registry.storage.swift.account import SwiftAccount

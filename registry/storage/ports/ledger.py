@@ -1,12 +1,11 @@
-"""The stores behind the registry: what each promises, whatever it is made of."""
+"""Names: the port of a ledger."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
 from registry.oci.names import Reference, RepositoryName, Tag
-from registry.storage.folding import NEVER, Folded
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -17,158 +16,12 @@ from registry.storage.records import (
     Member,
     Position,
     Segment,
-    StoredObject,
     StoreIdentity,
     Upload,
 )
 
 DOUBT: Final = "the ledger was out of reach: whether it is as it was is being looked at"
 """What is said between an interruption of the ledger and the next comparison with the store."""
-
-
-class SegmentWriter(Protocol):
-    """The one writer of an upload in one epoch."""
-
-    async def write(self, data: bytes) -> None:
-        """Take *data* (some MiB at most) after all that was written before."""
-        ...
-
-    async def checkpoint(self) -> Segment | None:
-        """What can be recorded now: all that was written since the last new segment began.
-
-        None where nothing was. A later checkpoint either grows the same segment or is a new one.
-        A segment that holds its own content lies nowhere else: it is the ledger that keeps it.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Let go of what the writer holds; what is not in a checkpoint may be lost. Idempotent."""
-        ...
-
-
-class BlobStore(Protocol):
-    """Bytes: blobs by object name, and the segments of uploads.
-
-    A blob's life: its bytes come by one ``put``, or by ``writer`` segments that ``commit`` makes
-    one; then ``read`` serves them, unchanged for ever, until ``delete``. Nothing of an upload is
-    visible before. An object name is never used twice, so a late delete hits only a dead name.
-    Any method may raise StorageUnavailable, and a writing one StorageFull; each names the others.
-    """
-
-    async def put(
-        self, digest: Digest, size: int | None, chunks: AsyncIterator[bytes]
-    ) -> BlobRecord:
-        """Store *chunks* as one new object, durable when this answers.
-
-        Raises DigestInvalid if they are not *digest*'s content and SizeInvalid if they are not
-        *size* bytes (None: unknown); then nothing is stored, nor if *chunks* raises.
-        """
-        ...
-
-    async def writer(self, upload: str, epoch: int, offset: int) -> SegmentWriter:
-        """A writer of *upload* from byte *offset* on, of this *epoch* alone.
-
-        Its first segment may be the last one of the epoch just before, grown, where that one's
-        writer was closed and nothing came between.
-        """
-        ...
-
-    def read_segments(self, segments: Sequence[Segment]) -> AsyncIterator[bytes]:
-        """The recorded bytes, in order: of each segment its first ``size`` bytes."""
-        ...
-
-    async def commit(self, upload: str, segments: Sequence[Segment], digest: Digest) -> BlobRecord:
-        """Make one new object of *segments*, durable when this answers; *digest* names it only.
-
-        The segments are used up; a repeat after a crash makes another object or raises
-        StorageUnavailable where they are gone.
-        """
-        ...
-
-    async def discard(self, upload: str) -> None:
-        """Drop whatever is left of an upload that is over. Idempotent."""
-        ...
-
-    def read(self, blob: BlobRecord, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Bytes *start* (inclusive) to *stop* (exclusive), in pieces of 1 MiB at most.
-
-        Raises StorageUnavailable at the first piece where the object is missing, and later where
-        it ends short: never a short body that looks whole.
-        """
-        ...
-
-    async def delete(self, object_name: str) -> None:
-        """Remove an object. Idempotent: success means that it is not there."""
-        ...
-
-    def objects(self, digest: Digest | None = None) -> AsyncIterator[StoredObject]:
-        """Every object that lies in the store, or every one of *digest*; the list may lag.
-
-        What comes or goes meanwhile may be in it or not.
-        """
-        ...
-
-    def uploads(self) -> AsyncIterator[tuple[str, float]]:
-        """Uploads of which something lies in the store, and when it was last written to (UTC)."""
-        ...
-
-    async def sweep_aside(self, older_than: float) -> int:
-        """Remove what broken puts left and nothing wrote to for *older_than* seconds; how many."""
-        ...
-
-
-class Journal(Protocol):
-    """Every change of names, line by line, beside the bytes: what a ledger is rebuilt from.
-
-    Lines of one project come in order, without gaps, from 1. A line that was appended twice counts
-    once. Any method may raise StorageUnavailable; ``append`` may raise StorageFull.
-    """
-
-    async def append(self, lines: Sequence[JournalLine]) -> None:
-        """Make *lines* durable; those that are there already are passed over.
-
-        Of each project, *lines* must be in order and begin at most one after its head.
-        """
-        ...
-
-    def read(self) -> AsyncIterator[JournalLine]:
-        """Every line, of each project in order; where it was folded, what is left instead."""
-        ...
-
-    async def fold(self, *, at_least: int = 0, since: float = NEVER) -> int | None:
-        """Put fewer lines that make the same names in place of many old ones; how many.
-
-        What was deleted after *since* (seconds, UTC) can be taken back by what they make, too.
-        None where less than *at_least* bytes could be folded, or somebody reads or folds now.
-        """
-        ...
-
-    async def contradicted(self, lines: Sequence[JournalLine]) -> set[str]:
-        """The projects of those of *lines* in whose place the journal has another line.
-
-        A place that was folded, or has no line yet, contradicts nobody.
-        """
-        ...
-
-    async def folded(self) -> Mapping[str, Folded]:
-        """Of each project that was folded: where its folded lines begin and end.
-
-        A ledger whose head lies before the end cannot take them as they are: it must first be
-        ``restart``ed at their start.
-        """
-        ...
-
-    async def heads(self) -> Mapping[str, int]:
-        """Each project's last sequence."""
-        ...
-
-    async def identity(self) -> StoreIdentity | None:
-        """What this store says it is; None if it was never used."""
-        ...
-
-    async def found(self, identity: StoreIdentity) -> None:
-        """Durably say what this store is. Raises StorageUnavailable if it says otherwise."""
-        ...
 
 
 class Ledger(Protocol):

@@ -1,0 +1,1 @@
+"""The stores behind the registry: what each promises, whatever it is made of."""
