@@ -28,6 +28,7 @@ from registry.storage.changes import Change
 from registry.storage.ledger import (
     SqlLedger,
     condemning,
+    links,
     mending,
     migrate,
     undelete,
@@ -234,11 +235,11 @@ MEETINGS: Final = {
         found, found, ("INTO store", "INTO store"), lambda *_: True, lambda *_: True,
     ),
     "a mount and a condemnation": Meeting(
-        on(uploads.mount, HATS, SHOES, SOLE.digest, Leave()), CONDEMN, ("FROM blob", "FROM blob"),
+        on(links.mount, HATS, SHOES, SOLE.digest, Leave()), CONDEMN, ("FROM blob", "FROM blob"),
         both(lambda held: held == SOLE, gone), both(is_(BlobUnknown), gone),
     ),
     "a bounded mount and a condemnation there": Meeting(
-        on(uploads.mount, SHOES, HATS, SOLE.digest, BOUNDED), CONDEMN, PROJECT,
+        on(links.mount, SHOES, HATS, SOLE.digest, BOUNDED), CONDEMN, PROJECT,
         both(lambda held: held == SOLE, kept), both(lambda held: held == SOLE, gone),
     ),
     "an upload and a condemnation": Meeting(
@@ -263,7 +264,7 @@ MEETINGS: Final = {
         both(lambda held: held == OTHER, lambda held: held == OTHER),
     ),
     "a promise and a condemnation": Meeting(
-        on(uploads.touch, SHOES, SOLE.digest), CONDEMN, ("FROM blob", "UPDATE link"),
+        on(links.touch, SHOES, SOLE.digest), CONDEMN, ("FROM blob", "UPDATE link"),
         both(lambda linked: linked is True, kept), both(lambda linked: linked is False, gone),
     ),
     "a reservation and a push": Meeting(
@@ -398,12 +399,12 @@ HELD: Final = {
     "condemning.drop_unlinked": "an upload and the last of a blob",
     "condemning.collect_manifests": "an index and the collection of what it names",
     "uploads._session": "two leases of an upload",
-    "uploads._FIND_BLOB": "an upload and a condemnation",
-    "uploads._LOCK_LINKED": "a mount and a condemnation",
+    "links._FIND_BLOB": "an upload and a condemnation",
+    "links._LOCK_LINKED": "a mount and a condemnation",
     "uploads.reserve": "a reservation and a push",
     "uploads.finish": "a bounded upload and a condemnation",
-    "uploads._prepare": "a bounded mount and a condemnation there",
-    "uploads._grant": "a bounded upload and a condemnation",
+    "links.prepare": "a bounded mount and a condemnation there",
+    "links.grant": "a bounded upload and a condemnation",
     "undelete._put_back": "what is taken back and the end of its term",
     "undelete._empty": "a push and the deletion of the repository",
     "quotas.SqlQuotas": "sums that are compared and an upload",

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, true
 
 from registry.oci.digest import Digest
 from registry.storage import filesystem
-from registry.storage.ledger import condemning, ledger, uploads
+from registry.storage.ledger import condemning, ledger, links
 from registry.storage.ledger.prepared import Rows
 
 
@@ -69,7 +69,7 @@ def a_rebuilt_ledger_knows_objects_that_are_gone() -> None:
     """
     module: Any = ledger
     module.forget_unlinked = lambda _: None
-    module = uploads
+    module = links
     real = module._FIND_BLOB
 
     def find(connection: Connection, **wanted: object) -> Rows:

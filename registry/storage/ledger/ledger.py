@@ -10,7 +10,17 @@ from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
 from registry.oci.names import Reference, RepositoryName, Tag
-from registry.storage.ledger import claims, marks, migrate, reads, records, room, uploads, writes
+from registry.storage.ledger import (
+    claims,
+    links,
+    marks,
+    migrate,
+    reads,
+    records,
+    room,
+    uploads,
+    writes,
+)
 from registry.storage.ledger.apply import forget_unlinked
 from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.outbox import SqlOutbox
@@ -227,12 +237,12 @@ class SqlLedger:
     ) -> BlobRecord:
         asked = leave or Leave()
         return await self._database.write(
-            lambda c: uploads.mount(c, self._now(c), repository, source, digest, asked)
+            lambda c: links.mount(c, self._now(c), repository, source, digest, asked)
         )
 
     async def touch_link(self, repository: RepositoryName, digest: Digest) -> bool:
         return await self._database.write(
-            lambda c: uploads.touch(c, self._now(c), repository, digest), durable=False
+            lambda c: links.touch(c, self._now(c), repository, digest), durable=False
         )
 
     async def put_manifest(self, put: ManifestPut, leave: Leave | None = None) -> Position:

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -13,8 +13,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    exists,
-    null,
     select,
     update,
 )
@@ -22,21 +20,13 @@ from sqlalchemy.engine import Dialect
 
 from registry.limits import Leave
 from registry.oci.digest import Digest
-from registry.oci.errors import BlobUnknown, BlobUploadUnknown, RangeInvalid, UploadBusy
+from registry.oci.errors import BlobUploadUnknown, RangeInvalid, UploadBusy
 from registry.oci.names import RepositoryName
 from registry.storage.changes import Change
-from registry.storage.ledger import room
-from registry.storage.ledger.apply import ensure_place, find_repository
-from registry.storage.ledger.prepared import Prepared, columns_of, insert_into, upsert
-from registry.storage.ledger.schema import (
-    blob,
-    link,
-    project,
-    reference,
-    removal,
-    repository,
-    upload,
-)
+from registry.storage.ledger import links, room
+from registry.storage.ledger.apply import ensure_place
+from registry.storage.ledger.prepared import Prepared, columns_of, insert_into
+from registry.storage.ledger.schema import project, repository, upload
 from registry.storage.ledger.writes import lock_project, write_line
 from registry.storage.records import BlobRecord, Segment, Upload
 
@@ -84,7 +74,6 @@ def _purge(dialect: Dialect) -> ClauseElement:
 
 _WANTED: BindParameter[Any] = bindparam("wanted")
 _DIGEST: BindParameter[Any] = bindparam("held")
-_HERE: BindParameter[Any] = bindparam("here")
 _NOW: BindParameter[Any] = bindparam("now")
 _UNTIL: BindParameter[Any] = bindparam("until")
 _OWN = (upload.c.id == _WANTED, upload.c.epoch == bindparam("own_epoch"))
@@ -131,61 +120,6 @@ _FINISH = Prepared(
         update(upload)
         .where(*_OWN, upload.c.finished.is_(None))
         .values(finished=_DIGEST, finished_at=_NOW, segments="[]", lease_until=_UNTIL, reserved=0)
-    )
-)
-_ADD_BLOB = upsert(blob, without=["missed_at"])
-_FIND_BLOB = Prepared(
-    lambda _: (
-        select(
-            blob.c.object,
-            blob.c.size,
-            blob.c.bad,
-            exists().where(link.c.digest == blob.c.digest).label("linked"),
-        )
-        .where(blob.c.digest == _DIGEST)
-        .with_for_update(key_share=True)
-    )
-)
-_HEAL_BLOB = Prepared(
-    lambda _: (
-        update(blob)
-        .where(blob.c.digest == _DIGEST)
-        .values(
-            object=bindparam("object"),
-            size=bindparam("size"),
-            created_at=bindparam("created_at"),
-            verified_at=bindparam("verified_at"),
-            bad=False,
-            missed_at=null(),
-        )
-    )
-)
-_ADD_REMOVAL = upsert(removal)
-_LOCK_LINKED = Prepared(
-    lambda _: (
-        select(blob.c.object, blob.c.size)
-        .join(link, link.c.digest == blob.c.digest)
-        .where(link.c.repository_id == _HERE, blob.c.digest == _DIGEST, ~blob.c.bad)
-        .with_for_update()
-    )
-)
-_PROMISE = Prepared(
-    lambda _: (
-        update(link)
-        .where(link.c.repository_id == _HERE, link.c.digest == _DIGEST)
-        .values(touched_at=_NOW)
-    )
-)
-_ADD_LINK = upsert(link, "touched_at")
-_NAMED = Prepared(
-    lambda _: (
-        select(reference.c.kind)
-        .where(
-            reference.c.digest == _DIGEST,
-            reference.c.repository_id == _HERE,
-            reference.c.kind == "blob",
-        )
-        .limit(1)
     )
 )
 
@@ -327,7 +261,7 @@ def finish(
 ) -> BlobRecord:
     """As in Ledger.finish_upload."""
     digest = str(stored.digest)
-    granting = _prepare(connection, name, leave)
+    granting = links.prepare(connection, name, leave)
     if session is not None:
         ended = _FINISH(
             connection,
@@ -339,109 +273,12 @@ def finish(
         )
         if ended.rowcount == 0:
             raise UploadBusy("another request has taken this upload over")
-    holding, healed = _hold_blob(connection, now, stored)
-    _grant(connection, now, granting, holding)
+    holding, healed = links.hold(connection, now, stored)
+    links.grant(connection, now, granting, holding)
     if healed:  # what manifests' lines say of the object is not so any more
         lock_project(connection, name.project)
         write_line(connection, Change(op="link", repository=name, at=now, blobs=(holding,)))
     return holding
-
-
-def _hold_blob(connection: Connection, now: float, stored: BlobRecord) -> tuple[BlobRecord, bool]:
-    """The blob's row, which stays until this transaction ends: a collector may be at it.
-
-    One whose bytes were found to be bad takes the new object, whose bytes were hashed just now:
-    it is healed. So does one that no repository is linked to: in a ledger that was made anew or
-    put back, its object may have been collected since.
-    """
-    digest = str(stored.digest)
-    fresh = {"object": stored.object, "size": stored.size, "created_at": now, "verified_at": now}
-    row = None
-    while row is None:  # at most once more for each collector that took it in between
-        _ADD_BLOB(connection, digest=digest, bad=False, **fresh)
-        row = _FIND_BLOB(connection, held=digest).one_or_none()
-    if row.object != stored.object and not row.linked:
-        # It was asked before this waited for the row: whoever had it may have linked a repository.
-        row = _FIND_BLOB(connection, held=digest).one_or_none()
-    if row.object == stored.object or (row.linked and not row.bad):
-        return BlobRecord(stored.digest, row.object, row.size), False
-    _ADD_REMOVAL(connection, object=row.object, since=now)
-    _HEAL_BLOB(connection, held=digest, **fresh)
-    return stored, row.bad
-
-
-def mount(
-    connection: Connection,
-    now: float,
-    name: RepositoryName,
-    source: RepositoryName,
-    digest: Digest,
-    leave: Leave,
-) -> BlobRecord:
-    """As in Ledger.link_blob."""
-    granting = _prepare(connection, name, leave)
-    origin = find_repository(connection, source)
-    found = _LOCK_LINKED(connection, here=origin, held=str(digest)).one_or_none()
-    if found is None:
-        raise BlobUnknown(f"{digest} is not in {source}")
-    holding = BlobRecord(digest, found.object, found.size)
-    _grant(connection, now, granting, holding)
-    return holding
-
-
-@dataclass(frozen=True, slots=True)
-class _Granting:
-    """A repository that is about to be linked to something, and what bounds it."""
-
-    name: RepositoryName
-    here: int
-    held: room.Bounds | None
-    leave: Leave
-
-
-def _prepare(connection: Connection, name: RepositoryName, leave: Leave) -> _Granting:
-    """Look what bounds the repository; where anything does, take its project's row at once.
-
-    Before any blob's, as manifest PUTs do.
-    """
-    place = ensure_place(connection, name)
-    held = room.bounds(name, place, leave.allowance)
-    if held is not None:
-        lock_project(connection, name.project)
-    return _Granting(name, place.id, held, leave)
-
-
-def _grant(connection: Connection, now: float, granting: _Granting, held: BlobRecord) -> None:
-    """Link the repository to a blob, or promise it anew.
-
-    Where a manifest here names the blob already, its line does not tell of this link, and a replay
-    would not bring it back: it gets a line of its own, flushed with the project's next one.
-    """
-    name, here, bounds = granting.name, granting.here, granting.held
-    digest = str(held.digest)
-    if _promise(connection, now, here, digest):
-        return
-    if bounds is not None:
-        room.admit_content(connection, now, bounds, digest, held.size)
-    is_named = _NAMED(connection, here=here, held=digest).scalar() is not None
-    if is_named:
-        lock_project(connection, name.project)
-    _ADD_LINK(connection, repository_id=here, digest=digest, touched_at=now)
-    if is_named:
-        write_line(connection, Change(op="link", repository=name, at=now, blobs=(held,)))
-    if bounds is not None:
-        room.warn(connection, bounds, granting.leave)
-
-
-def _promise(connection: Connection, now: float, here: int | None, digest: str) -> bool:
-    """Raise the link's time to *now*; whether there is a link."""
-    touched = _PROMISE(connection, here=here, held=digest, now=now)
-    return touched.rowcount > 0
-
-
-def touch(connection: Connection, now: float, name: RepositoryName, digest: Digest) -> bool:
-    """As in Ledger.touch_link."""
-    return _promise(connection, now, find_repository(connection, name), str(digest))
 
 
 def _row(
