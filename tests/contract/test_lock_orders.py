@@ -28,9 +28,11 @@ from registry.storage.changes import Change
 from registry.storage.ledger import (
     SqlLedger,
     condemning,
+    lines,
     links,
     mending,
     migrate,
+    replays,
     undelete,
     uploads,
     writes,
@@ -110,7 +112,7 @@ def finish(name: Any = SHOES, leave: Leave | None = None) -> Callable[[Place], W
 
 def limit(connection: Connection) -> None:
     """What `set_limits` does in its transaction, but for the line."""
-    writes.lock_project(connection, "shoes")
+    lines.lock_project(connection, "shoes")
     writes.set_limits(connection, Change("limits", SHOES, NOW, limits={"tags": 9}))
 
 
@@ -224,7 +226,7 @@ MEETINGS: Final = {
         both(is_line, lambda emptied: emptied.manifests == 2),
     ),
     "a push and a replay": Meeting(
-        put_under("b", "v9"), untimed(writes.restart, "shoes", 9), PROJECT,
+        put_under("b", "v9"), untimed(replays.restart, "shoes", 9), PROJECT,
         lambda *_: True, lambda *_: True,
     ),
     "a push and a rebuild": Meeting(
@@ -390,9 +392,9 @@ HELD: Final = {
     "writes.delete_tag": "a push and the deletion of its tag",
     "writes.unlink_blob": "a push and the deletion of its blob",
     "writes.share_record": "a push and a record that is shared",
-    "writes.replay": "a push and a replay",
-    "writes.restart": "a push and a replay",
-    "writes.wait_for_changes": "a push and a rebuild",
+    "replays.replay": "a push and a replay",
+    "replays.restart": "a push and a replay",
+    "lines.wait_for_changes": "a push and a rebuild",
     "writes._LINKED": "a push and a condemnation in another project",
     "writes._MANIFESTS": "an index and the collection of what it names",
     "condemning.condemn": "a mount and a condemnation",

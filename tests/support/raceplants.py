@@ -28,15 +28,8 @@ def nothing_is_locked() -> None:
     def unlocked(connection: Connection, name: str) -> None:
         del connection, name
 
-    class Unlocked:
-        """The module `writes`, as condemnation sees it."""
-
-        def __getattr__(self, name: str) -> Any:
-            return unlocked if name == "lock_project" else getattr(real, name)
-
     module: Any = condemning
-    real = module.writes
-    module.writes = Unlocked()
+    module.lock_project = unlocked
     module.select = Unlocking
 
 

@@ -10,9 +10,9 @@ from sqlalchemy.engine import Dialect
 
 from registry.oci.errors import StorageUnavailable
 from registry.storage.ledger.condemning import lease
+from registry.storage.ledger.lines import pending_lines
 from registry.storage.ledger.prepared import Prepared
 from registry.storage.ledger.schema import job, journal, project
-from registry.storage.ledger.writes import pending_lines
 from registry.storage.records import JournalLine, Position
 
 _JOB = "journal/"

@@ -11,6 +11,7 @@ from registry.storage.collection import Condemned
 from registry.storage.ledger import writes
 from registry.storage.ledger.apply import apply, find_repository
 from registry.storage.ledger.facts import read_blob
+from registry.storage.ledger.lines import lock_project, write_line
 from registry.storage.ledger.prepared import chunks, insert_into, upsert
 from registry.storage.ledger.schema import (
     blob,
@@ -110,7 +111,7 @@ def condemn(
     before: float,
 ) -> Condemned:
     """As in Collection.condemn."""
-    writes.lock_project(connection, name.project)
+    lock_project(connection, name.project)
     here = find_repository(connection, name)
     if here is None:
         return Condemned(0, 0, (), None)
@@ -139,7 +140,7 @@ def condemn(
     change = Change(op="collect", repository=name, at=now, digests=taken)
     apply(connection, here, change)
     objects = drop_unlinked(connection, now, taken)
-    position = writes.write_line(connection, change)
+    position = write_line(connection, change)
     return Condemned(len(gone), sum(gone.values()), tuple(objects), position)
 
 
@@ -175,7 +176,7 @@ def collect_manifests(
     before: float,
 ) -> tuple[list[Digest], Position | None]:
     """As in Collection.collect_manifests."""
-    writes.lock_project(connection, name.project)
+    lock_project(connection, name.project)
     here = find_repository(connection, name)
     taken: list[Digest] = []
     position = None

@@ -12,11 +12,13 @@ from registry.oci.errors import StorageUnavailable
 from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.ledger import (
     claims,
+    lines,
     links,
     marks,
     migrate,
     reads,
     records,
+    replays,
     room,
     uploads,
     writes,
@@ -307,7 +309,7 @@ class SqlLedger:
     # -- journal and identity -------------------------------------------------------------------
 
     async def pending_lines(self, after: Mapping[str, int] | None = None) -> list[JournalLine]:
-        return await self._database.read(lambda c: writes.pending_lines(c, after or {}))
+        return await self._database.read(lambda c: lines.pending_lines(c, after or {}))
 
     async def claim_lines(
         self, holder: str, after: Mapping[str, int], *, seconds: float
@@ -328,24 +330,24 @@ class SqlLedger:
             # The connection is there by now, so its server was counted if it is another one.
             if seen is not None and self._database.interruptions != seen:
                 raise StorageUnavailable("the ledger was out of reach meanwhile")
-            writes.settle(connection, heads)
+            lines.settle(connection, heads)
             if holder is not None:
                 claims.release(connection, holder)
 
         await self._database.write(work, durable=False)
 
     async def replay(self, lines: Sequence[JournalLine]) -> None:
-        await self._database.write(lambda c: writes.replay(c, lines))
+        await self._database.write(lambda c: replays.replay(c, lines))
 
     async def restart(self, project: str, sequence: int) -> None:
-        await self._database.write(lambda c: writes.restart(c, project, sequence))
+        await self._database.write(lambda c: replays.restart(c, project, sequence))
 
     async def heads(self) -> Mapping[str, int]:
-        return await self._database.read(writes.heads)
+        return await self._database.read(lines.heads)
 
     async def count_lines(self) -> int:
         self._database.check()
-        return await self._database.read(writes.count_lines)
+        return await self._database.read(lines.count_lines)
 
     async def identity(self) -> tuple[StoreIdentity, bool] | None:
         def work(connection: Connection) -> tuple[StoreIdentity, bool] | None:
@@ -367,7 +369,7 @@ class SqlLedger:
             if whole:
                 forget_unlinked(connection)
             else:
-                writes.wait_for_changes(connection)
+                lines.wait_for_changes(connection)
 
         await self._database.write(work)
 

@@ -12,9 +12,9 @@ from registry.oci.names import RepositoryName
 from registry.storage.changes import Change
 from registry.storage.ledger import room
 from registry.storage.ledger.apply import ensure_place, find_repository
+from registry.storage.ledger.lines import lock_project, write_line
 from registry.storage.ledger.prepared import Prepared, upsert
 from registry.storage.ledger.schema import blob, link, reference, removal
-from registry.storage.ledger.writes import lock_project, write_line
 from registry.storage.records import BlobRecord
 
 _DIGEST: BindParameter[Any] = bindparam("held")

@@ -4,9 +4,9 @@ from sqlalchemy import Connection, select, update
 
 from registry.oci.names import RepositoryName
 from registry.storage.changes import Change
+from registry.storage.ledger.lines import lock_project, write_line
 from registry.storage.ledger.prepared import upsert
 from registry.storage.ledger.schema import blob, link, removal, repository
-from registry.storage.ledger.writes import lock_project, write_line
 from registry.storage.records import BlobRecord
 
 _ADD_REMOVAL = upsert(removal)

@@ -13,9 +13,9 @@ from registry.storage.changes import Change, RecordState
 from registry.storage.ledger import leasing, marks, records
 from registry.storage.ledger.apply import apply, ensure_repository
 from registry.storage.ledger.database import Database
+from registry.storage.ledger.lines import lock_project, write_line
 from registry.storage.ledger.prepared import upsert
 from registry.storage.ledger.schema import outbox, projected, record, record_use
-from registry.storage.ledger.writes import lock_project, write_line
 from registry.storage.projection import REFUSALS, Due, Lag, Sharing
 from registry.storage.records import ImageRecord, Position
 

@@ -10,6 +10,7 @@ from registry.storage.changes import Change
 from registry.storage.ledger import room, usage, writes
 from registry.storage.ledger.apply import NOWHERE, Place, find_place
 from registry.storage.ledger.database import Database
+from registry.storage.ledger.lines import lock_project, write_line
 from registry.storage.ledger.schema import blob, link, manifest, trash, upload
 from registry.storage.quota import Difference, Standing
 from registry.storage.records import Position
@@ -41,10 +42,10 @@ class SqlQuotas:
 
     async def set_limits(self, name: RepositoryName, limits: Limits) -> Position:
         def work(connection: Connection) -> Position:
-            writes.lock_project(connection, name.project)
+            lock_project(connection, name.project)
             change = Change("limits", name, self._now(connection), limits=limits.spelt())
             writes.set_limits(connection, change)
-            return writes.write_line(connection, change)
+            return write_line(connection, change)
 
         return await self._database.write(work)
 

@@ -13,6 +13,7 @@ from registry.storage.changes import RecordState
 from registry.storage.ledger import records, writes
 from registry.storage.ledger.apply import find_repository
 from registry.storage.ledger.database import Database
+from registry.storage.ledger.lines import lock_project
 from registry.storage.ledger.prepared import chunks
 from registry.storage.ledger.schema import (
     manifest,
@@ -143,7 +144,7 @@ def _untag(connection: Connection, now: float, wanted: str) -> Position | None:
     row = _quiet(connection, wanted)
     if row is None:
         return None
-    writes.lock_project(connection, row.project_id)
+    lock_project(connection, row.project_id)
     row = _quiet(connection, wanted)
     if row is None or row.missing_since is None or row.missing_since > now - ABSENCE:
         return None

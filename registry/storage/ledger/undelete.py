@@ -13,6 +13,7 @@ from registry.oci.names import RepositoryName
 from registry.storage.ledger import writes
 from registry.storage.ledger.apply import find_repository
 from registry.storage.ledger.database import Database
+from registry.storage.ledger.lines import lock_project
 from registry.storage.ledger.prepared import chunks
 from registry.storage.ledger.schema import link, manifest, reference, repository, tag, trash
 from registry.storage.records import ManifestPut, Position
@@ -89,7 +90,7 @@ def _put_back(
     leave: Leave | None,
 ) -> Position:
     name, digest = put.repository, str(put.manifest.digest)
-    writes.lock_project(connection, name.project)
+    lock_project(connection, name.project)
     here = find_repository(connection, name)
     entries = select(trash.c.id).where(trash.c.repository_id == here, trash.c.digest == digest)
     if here is None or not connection.execute(entries.with_for_update()).all():
@@ -113,7 +114,7 @@ def _put_back(
 
 
 def _empty(connection: Connection, now: float, name: RepositoryName, limit: int) -> Emptied:
-    writes.lock_project(connection, name.project)
+    lock_project(connection, name.project)
     here = find_repository(connection, name)
     mine = select(manifest.c.digest).where(manifest.c.repository_id == here)
     named = exists().where(

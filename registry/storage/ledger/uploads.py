@@ -25,9 +25,9 @@ from registry.oci.names import RepositoryName
 from registry.storage.changes import Change
 from registry.storage.ledger import links, room
 from registry.storage.ledger.apply import ensure_place
+from registry.storage.ledger.lines import lock_project, write_line
 from registry.storage.ledger.prepared import Prepared, columns_of, insert_into
 from registry.storage.ledger.schema import project, repository, upload
-from registry.storage.ledger.writes import lock_project, write_line
 from registry.storage.records import BlobRecord, Segment, Upload
 
 REMEMBERED: Final = 3600.0

@@ -1,22 +1,17 @@
 """Changes of names: checked under locks, made into a Change, carried out, and journalled."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
-    ClauseElement,
     Connection,
     bindparam,
-    delete,
-    func,
-    literal,
     select,
     update,
 )
-from sqlalchemy.engine import Dialect
 
 from registry.limits import UNBOUNDED, Leave
 from registry.oci.digest import Digest
@@ -24,96 +19,39 @@ from registry.oci.errors import (
     BlobUnknown,
     ManifestBlobUnknown,
     ManifestUnknown,
-    RegistryError,
-    StorageUnavailable,
 )
 from registry.oci.names import RepositoryName, Tag
-from registry.storage.changes import Change, RecordState, from_line, to_line
-from registry.storage.ledger import marks, records, room
+from registry.storage.changes import Change, RecordState
+from registry.storage.ledger import records, room
 from registry.storage.ledger.apply import (
-    NOWHERE,
     apply,
     ensure_place,
     ensure_repository,
     find_repository,
-    restore_blobs,
 )
+from registry.storage.ledger.lines import ensure_project, lock_project, write_line
 from registry.storage.ledger.prepared import (
-    Prepared,
     PreparedList,
-    columns_of,
-    insert_into,
-    upsert,
 )
 from registry.storage.ledger.schema import (
     blob,
-    journal,
     link,
     manifest,
-    member,
     project,
-    record,
-    record_use,
-    reference,
     repository,
-    store,
     tag,
-    trash,
-    trash_reference,
 )
 from registry.storage.records import (
     BlobRecord,
-    JournalLine,
     ManifestPut,
     Member,
     Position,
 )
 
-LINES = 1000
-"""Pending lines in one answer."""
-
 NewId = Callable[[], str]
 
 
-def _draw(dialect: Dialect) -> ClauseElement:
-    """Nobody draws while the ledger is half rebuilt: the line would take another's place."""
-    first = select(bindparam("id", type_=project.c.id.type), literal(1)).where(
-        ~select(store.c.one).where(~store.c.whole).exists()
-    )
-    statement = insert_into(dialect, project).from_select(["id", "sequence"], first)
-    raised = {"sequence": project.c.sequence + literal(1)}
-    return statement.on_conflict_do_update(index_elements=["id"], set_=raised).returning(
-        project.c.sequence
-    )
-
-
-def _hold(dialect: Dialect) -> ClauseElement:
-    statement = insert_into(dialect, project)
-    same = {"sequence": project.c.sequence}
-    return statement.on_conflict_do_update(index_elements=["id"], set_=same)
-
-
 _HERE: BindParameter[Any] = bindparam("here")
-_DRAW = Prepared(_draw)
-_HOLD = Prepared(_hold, columns_of(project, ["limits"]))
-_REACH = upsert(project, "sequence", without=["limits"])
-_ADD_LINE = Prepared(lambda dialect: insert_into(dialect, journal), columns_of(journal))
-_ENDS = Prepared(
-    lambda _: (
-        select(journal.c.project_id, func.max(journal.c.sequence).label("last"))
-        .group_by(journal.c.project_id)
-        .order_by(journal.c.project_id)
-    )
-)
-_LINES = Prepared(
-    lambda _: (
-        select(journal.c.sequence, journal.c.content)
-        .where(journal.c.project_id == bindparam("name"))
-        .where(journal.c.sequence > bindparam("reached"))
-        .order_by(journal.c.sequence)
-        .limit(bindparam("room"))
-    )
-)
 _LINKED = PreparedList(
     lambda digests: (
         select(blob.c.digest, blob.c.object, blob.c.size)
@@ -275,119 +213,8 @@ def set_limits(connection: Connection, change: Change) -> None:
         mine = (repository.c.project_id == name.project, repository.c.path == name.path)
         connection.execute(update(repository).where(*mine).values(limits=text))
     else:
-        _HOLD(connection, id=name.project, sequence=0)
+        ensure_project(connection, name.project)
         connection.execute(update(project).where(project.c.id == name.project).values(limits=text))
-
-
-def lock_project(connection: Connection, name: str) -> None:
-    """Take the project's row, so that its changes of names come one after the other.
-
-    A change is computed from what is there, and its line must stand where it took effect. SQLite's
-    writers are alone anyway.
-    """
-    if connection.dialect.name == "postgresql":
-        _HOLD(connection, id=name, sequence=0)
-
-
-def write_line(connection: Connection, change: Change) -> Position:
-    """Draw the project's next sequence and write the line there."""
-    name = change.repository.project
-    sequence = _DRAW(connection, id=name).scalar()
-    if sequence is None:
-        raise StorageUnavailable("the ledger is being rebuilt: nothing is changed meanwhile")
-    _ADD_LINE(connection, project_id=name, sequence=sequence, content=to_line(change))
-    return Position(name, sequence)
-
-
-def pending_lines(connection: Connection, after: Mapping[str, int]) -> list[JournalLine]:
-    """As in Ledger.pending_lines."""
-    found: list[JournalLine] = []
-    for end in _ENDS(connection).all():
-        name, reached = end.project_id, after.get(end.project_id, 0)
-        if end.last > reached and len(found) < LINES:
-            rows = _LINES(connection, name=name, reached=reached, room=LINES - len(found))
-            found += [JournalLine(Position(name, row.sequence), bytes(row.content)) for row in rows]
-    return found
-
-
-def settle(connection: Connection, heads: Mapping[str, int]) -> None:
-    """As in Ledger.settle."""
-    for name, head in heads.items():
-        connection.execute(
-            delete(journal).where(journal.c.project_id == name, journal.c.sequence <= head)
-        )
-
-
-def heads(connection: Connection) -> dict[str, int]:
-    """As in Ledger.heads."""
-    query = select(project).where(project.c.sequence > 0)
-    return {row.id: row.sequence for row in connection.execute(query)}
-
-
-def count_lines(connection: Connection) -> int:
-    """As in Ledger.count_lines."""
-    total = select(func.coalesce(func.sum(project.c.sequence), 0))
-    return int(connection.execute(total).scalar_one())
-
-
-def wait_for_changes(connection: Connection) -> None:
-    """Answer once no change of names is under way in another transaction."""
-    connection.execute(select(project.c.id).order_by(project.c.id).with_for_update()).close()
-
-
-def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
-    """As in Ledger.replay."""
-    for name in sorted({line.position.project for line in lines}):
-        lock_project(connection, name)
-    reached = heads(connection)
-    for line in lines:
-        name, sequence = line.position.project, line.position.sequence
-        head = reached.get(name, 0)
-        if sequence <= head:
-            continue
-        if sequence != head + 1:
-            raise StorageUnavailable(f"the journal of {name} has a gap after line {head}")
-        try:
-            change = from_line(line.content)
-        except (ValueError, KeyError, TypeError, AttributeError, RegistryError) as error:
-            where = f"line {sequence} of the journal of {name}"
-            raise StorageUnavailable(f"{where} cannot be read: {error}") from error
-        if change.op == "limits":
-            here = NOWHERE
-            set_limits(connection, change)
-        else:
-            here = ensure_repository(connection, change.repository)
-            restore_blobs(connection, here, change)
-        apply(connection, here, change)
-        reached[name] = sequence
-    _REACH.many(connection, [{"id": name, "sequence": n} for name, n in reached.items()])
-
-
-def restart(connection: Connection, name: str, sequence: int) -> None:
-    """As in Ledger.restart."""
-    lock_project(connection, name)
-    here = select(repository.c.id).where(repository.c.project_id == name)
-    thrown = select(trash.c.id).where(trash.c.repository_id.in_(here))
-    connection.execute(delete(trash_reference).where(trash_reference.c.trash_id.in_(thrown)))
-    connection.execute(delete(trash).where(trash.c.repository_id.in_(here)))
-    for table in (tag, reference, manifest):
-        connection.execute(delete(table).where(table.c.repository_id.in_(here)))
-    for limited in (
-        update(repository).where(repository.c.project_id == name),
-        update(project).where(project.c.id == name),
-    ):
-        connection.execute(limited.values(limits=None))
-    marks.bury_all(connection, name)
-    mine = select(record.c.id).where(record.c.project_id == name)
-    connection.execute(delete(record_use).where(record_use.c.user_id.in_(mine)))
-    connection.execute(delete(member).where(member.c.record_id.in_(mine)))
-    # Children name their parents, so whoever has no children goes first.
-    child = record.alias("child")
-    childless = mine.where(~select(child.c.id).where(child.c.parent_id == record.c.id).exists())
-    while connection.execute(delete(record).where(record.c.id.in_(childless))).rowcount:
-        pass
-    connection.execute(delete(journal).where(journal.c.project_id == name))
-    _REACH(connection, id=name, sequence=sequence)
 
 
 def _linked(
