@@ -84,9 +84,16 @@ def unmount(place: Path) -> None:
 
 
 def mount_image(image: Path, place: Path, kind: str, options: str = "") -> None:
-    """Mount a file on a loop device that the kernel takes away with the mount. Raises OSError."""
-    with _loop(image) as device:
+    """Mount a file on a loop device that the kernel takes away with the mount. Raises OSError.
+
+    Where a file is on a device already, as in a container's mounts, it is on no second one: two
+    are two file systems on the same bytes, each unaware of what the other writes.
+    """
+    handle, device = _device_in_use(image) or _configured(image)
+    try:
         mount(device, place, kind, NODEV | NOATIME, options)
+    finally:
+        os.close(handle)
 
 
 def devices_of(image: Path) -> list[Path]:
@@ -108,9 +115,19 @@ def grow_device(device: Path) -> None:
         os.close(handle)
 
 
-@contextlib.contextmanager
-def _loop(image: Path) -> Iterator[str]:
-    """A loop device with *image* on it; it goes with its last user, should nobody mount it."""
+def _device_in_use(image: Path) -> tuple[int, str] | None:
+    """The loop device that a file is on, and a handle with which it stays there."""
+    for device in devices_of(image):
+        with contextlib.suppress(OSError):
+            handle = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+            if device in devices_of(image):
+                return handle, str(device)
+            os.close(handle)  # it went in between
+    return None
+
+
+def _configured(image: Path) -> tuple[int, str]:
+    """A free loop device that is *image*'s now, and a handle; it goes with its last user."""
     file = os.open(image, os.O_RDWR | os.O_CLOEXEC)
     try:
         name = os.fsencode(image)[:63]
@@ -129,11 +146,7 @@ def _loop(image: Path) -> Iterator[str]:
                 if problem.errno != errno.EBUSY:  # somebody else was faster
                     raise
                 continue
-            try:
-                yield device
-            finally:
-                os.close(handle)
-            return
+            return handle, device
         raise VolumeFailed("no loop device is to be had: others take each before it is configured")
     finally:
         os.close(file)

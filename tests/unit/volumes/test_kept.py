@@ -12,6 +12,7 @@ from support.environment import tool
 from support.localdisk import MIB, fill, small_disk
 from volumes.driver import DirectoryDriver
 from volumes.faults import CannotHold, NoRoom, VolumeFailed, VolumeUnknown
+from volumes.files import allocate
 from volumes.kept import LABELLED, MADE, PURGED, Volumes, Wanted
 from volumes.loop import ALLOCATED, FORMATTED, LoopDriver, _image_bytes
 from volumes.mounts import devices_of, mounts, unmount
@@ -242,3 +243,22 @@ def test_two_at_once_are_not_promised_the_same_bytes() -> None:
         assert len([each for each in done if len(each) == 1]) == 1, done
         for found in volumes.labels():
             volumes.purge(found.id)
+
+def test_a_volume_unmounted_while_a_container_has_it_is_never_on_two_devices(root: Path) -> None:
+    """Two would be two file systems on the same bytes, each unaware of what the other writes."""
+    volumes = loops(root)
+    data = volumes.make(FIRST)
+    holder = root / "holder"
+    holder.mkdir()
+    release = _held_in_another_namespace(data, holder)
+    try:
+        before = devices_of(root / "v1" / "image")
+        volumes.release("v1")
+        assert volumes.make(FIRST) == data
+        assert devices_of(root / "v1" / "image") == before
+        (data / "kept").write_text("words")
+    finally:
+        release()
+    assert (data / "kept").read_text() == "words"
+    volumes.release("v1")
+    assert not devices_of(root / "v1" / "image")
