@@ -11,11 +11,13 @@ from volumes.faults import CannotHold, NoRoom, VolumeFailed
 
 
 def allocate(path: Path, size: int) -> None:
-    """Have a file of *size* bytes, all of which are its own. Raises NoRoom."""
+    """Have a file of *size* bytes, all of which are its own. Raises NoRoom, and takes none then."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    former = os.fstat(handle).st_size
     try:
         os.posix_fallocate(handle, 0, size)
     except OSError as error:
+        os.ftruncate(handle, former)
         raise NoRoom(f"{size} bytes cannot be had for {path}: {error.strerror}") from None
     finally:
         os.close(handle)

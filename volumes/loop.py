@@ -93,9 +93,10 @@ class LoopDriver:
         refusal = self.objection(home, former, room)
         if refusal is not None:
             raise CannotHold(refusal)
-        image, size = home / "image", _image_bytes(room)
-        if size <= image.stat().st_size:
-            return
+        image = home / "image"
+        # Whoever died in between may have left a file that is large enough round a file system
+        # that is not; so both are grown, whatever the file is.
+        size = max(_image_bytes(room), image.stat().st_size)
         if can_grow_live():
             data = self.open(home)
             allocate(image, size)
@@ -103,11 +104,11 @@ class LoopDriver:
                 grow_device(device)
             _resize_mounted(data, size)
             return
+        allocate(image, size)
         unmount(home / DATA)
         if not _is_free(image):
             self.open(home)
             raise VolumeFailed("the volume's device is in use still")
-        allocate(image, size)
         run("e2fsck", "-f", "-p", str(image), package=_PACKAGE, good=(0, 1))
         run("resize2fs", str(image), package=_PACKAGE)
 

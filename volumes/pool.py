@@ -42,7 +42,8 @@ def mount_pool(image: Path, place: Path, size: int | None) -> None:
         if kind_of(image) == "btrfs":
             if not btrfs.counts(place):
                 btrfs.enable(place)
-            _grow(image, place, size or 0)
+            if size is not None:
+                _grow(image, place, size)
     except OSError as error:
         raise VolumeFailed(f"the pool {image} cannot be mounted at {place}: {error}") from error
 
@@ -100,9 +101,9 @@ def _make(image: Path, size: int) -> None:
 
 
 def _grow(image: Path, place: Path, size: int) -> None:
-    if size <= image.stat().st_size:
-        return
-    allocate(image, size)
+    """Whoever died in between may have grown the file and no more; so all of it is done again."""
+    if size > image.stat().st_size:
+        allocate(image, size)
     for device in devices_of(image):
         grow_device(device)
     with files.directory(place) as handle:

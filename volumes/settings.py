@@ -20,8 +20,8 @@ class StorageSettings:
     where it has them, else a pool; ``pool``: a file system of the agent's own, in a file of *state*
     that has all its bytes; ``directory``: nothing."""
     pool: str = "auto"
-    """How large that file is, as in "200Gi"; ``auto``: a fifth of what is free when it is made. It
-    grows when more is said, and never shrinks."""
+    """How large that file is, as in "200Gi"; ``auto``: a fifth of what is free when it is made. A
+    btrfs grows when more is said; none shrinks."""
     volumes: str = "auto"
     """What new volumes lie in: ``project``: directories, by project quotas of the file system of
     *state*; ``loop``: a file and file system each; ``directory``: directories that nothing limits;

@@ -8,7 +8,8 @@ import pytest
 from support.localdisk import MIB, fill, small_disk
 from volumes import btrfs, pool
 from volumes.disks import Disks
-from volumes.faults import CannotHold, VolumeFailed
+from volumes.faults import CannotHold, NoRoom, VolumeFailed
+from volumes.files import allocate
 from volumes.mounts import unmount
 from volumes.pool import mount_pool
 from volumes.quota import PlainQuota
@@ -41,6 +42,18 @@ def test_a_pool_is_made_once_and_grows_and_has_all_its_bytes(place: Path, tmp_pa
     assert os.statvfs(place).f_blocks * os.statvfs(place).f_frsize == 2 * SIZE
     assert found.st_mode & 0o777 == 0o700
     mount_pool(image, place, 2 * SIZE)
+
+
+def test_a_pool_whose_growth_was_broken_off_grows_the_next_time(
+    place: Path, tmp_path: Path
+) -> None:
+    image = tmp_path / "pool.img"
+    allocate(image, 2 * SIZE)  # and no more was done
+    mount_pool(image, place, 2 * SIZE)
+    assert os.statvfs(place).f_blocks * os.statvfs(place).f_frsize == 2 * SIZE
+    with pytest.raises(NoRoom):
+        mount_pool(image, place, 1 << 60)
+    assert image.stat().st_size == 2 * SIZE
 
 
 def test_a_layer_takes_its_bytes_and_no_more_and_others_go_on(place: Path) -> None:

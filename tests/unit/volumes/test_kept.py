@@ -262,3 +262,13 @@ def test_a_volume_unmounted_while_a_container_has_it_is_never_on_two_devices(roo
     assert (data / "kept").read_text() == "words"
     volumes.release("v1")
     assert not devices_of(root / "v1" / "image")
+
+
+def test_whoever_dies_while_a_volume_grows_grows_it_the_next_time(root: Path) -> None:
+    volumes = loops(root)
+    (volumes.make(FIRST) / "kept").write_text("words")
+    bigger = replace(FIRST, quota=96 * MIB)
+    allocate(root / "v1" / "image", _image_bytes(Room(96 * MIB)))  # and no more was done
+    data = volumes.make(bigger)
+    assert (data / "kept").read_text() == "words"
+    assert os.statvfs(data).f_bavail * os.statvfs(data).f_frsize >= 95 * MIB
