@@ -76,7 +76,7 @@ class Volumes:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._purged.mkdir(mode=0o700, exist_ok=True)
             self._labels = dict(_read_labels(root))
-            _delete_below(self._purged)
+            self.sweep()
 
     @property
     def driver(self) -> Driver:
@@ -101,19 +101,26 @@ class Volumes:
         if wanted.pool not in {None, POOL}:
             return f"this host has no pool {wanted.pool!r}, but {POOL!r}"
         known = self._labels.get(wanted.id)
-        if wanted.is_kept and (known is None or known.project != wanted.project):
+        if wanted.is_kept if known is None else known.project != wanted.project:
             return f"volume {wanted.id} is not on this host: see volume-list"
-        driver = self._driver if known is None else self._drivers[known.driver]
+        driver = self._driver if known is None else self._drivers.get(known.driver)
+        if driver is None:
+            assert known is not None
+            return (
+                f"volume {wanted.id} was made by the driver {known.driver!r}, which this host has "
+                "no more: have its file system as it was, and start the agent again"
+            )
         if wanted.inodes is not None and not driver.limits_inodes:
             return f"the driver {driver.name} limits no number of files: leave inodes out"
         if known is None:
-            return self._without_room(wanted)
+            return self._without_room(driver.needed(Room(wanted.quota, wanted.inodes)))
         room = _room(known, wanted)
         if room == Room(known.quota, known.inodes) or not known.whole:
             return None
         with _told(f"volume {wanted.name}"):
             former = Room(known.quota, known.inodes)
-            return driver.objection(self._home(known.id), former, room)
+            more = driver.needed(room) - driver.needed(former)
+            return driver.objection(self._home(known.id), former, room) or self._without_room(more)
 
     def release(self, volume_id: str) -> None:
         """Leave nothing mounted of a volume; its bytes stay."""
@@ -137,9 +144,14 @@ class Volumes:
             self._labels.pop(volume_id, None)
 
     def sweep(self) -> None:
-        """Delete the bytes of volumes that are gone."""
-        with self._sweeping, _told("volumes that are gone cannot be deleted"):
-            _delete_below(self._purged)
+        """Delete the bytes of volumes that are gone; what will not go now, the next time."""
+        with self._sweeping, _told("volumes that are gone cannot be seen"):
+            for each in list(self._purged.iterdir()):
+                try:
+                    unmount(each / DATA)
+                    shutil.rmtree(each)
+                except OSError as error:
+                    log.warning("%s, of a volume that is gone, cannot be deleted: %s", each, error)
 
     def labels(self) -> list[Label]:
         """All volumes, the oldest first."""
@@ -158,15 +170,13 @@ class Volumes:
 
     def use(self, volume_id: str) -> Use:
         """What is in a volume, as far as that can be seen now."""
-        found = self.find(volume_id)
-        with _told(f"what volume {volume_id} has cannot be seen"):
-            return self._drivers[found.driver].use(self._home(volume_id))
+        return self._use(self.find(volume_id))
 
     def all(self) -> list[dict[str, Any]]:
         """All labels, each with what is in the volume as far as that can be seen now."""
         found = []
         for each in self.labels():
-            used = self.use(each.id)
+            used = self._use(each)
             found.append({**asdict(each), "used": used.bytes, "used_inodes": used.inodes})
         return found
 
@@ -192,18 +202,26 @@ class Volumes:
         """What was promised and is not taken: bytes, and files where they were limited."""
         size, count = sum(self._promised.values()), 0
         for each in self.labels():
-            driver = self._drivers[each.driver]
-            if driver.allocates or not driver.needed(Room(each.quota, each.inodes)):
+            driver = self._drivers.get(each.driver)
+            if driver is None or driver.allocates:
                 continue
-            used = self.use(each.id)
+            if not driver.needed(Room(each.quota, each.inodes)):
+                continue
+            used = self._use(each)
             size += max((each.quota or 0) - (used.bytes or 0), 0)
             count += max((each.inodes or 0) - (used.inodes or 0), 0)
         return size, count
 
-    def _without_room(self, wanted: Wanted) -> str | None:
-        needed = self._driver.needed(Room(wanted.quota, wanted.inodes))
-        free = self.pool().free_bytes
-        if not needed or needed <= free:
+    def _use(self, label: Label) -> Use:
+        """What is seen of one; nothing, if it is gone meanwhile or cannot be read: others are."""
+        driver = self._drivers.get(label.driver)
+        if driver is not None:
+            with suppress(VolumeFailed, OSError):
+                return driver.use(self._home(label.id))
+        return Use()
+
+    def _without_room(self, needed: int) -> str | None:
+        if needed <= 0 or needed <= (free := self.pool().free_bytes):
             return None
         return (
             f"the pool {POOL} has {free} bytes left to be promised, and {needed} are needed: "
@@ -215,13 +233,24 @@ class Volumes:
         home = self._home(wanted.id)
         if (home / labels.NAME).exists():
             labels.read(home / labels.NAME)  # which says what is wrong with it
-        room = Room(wanted.quota, wanted.inodes)
+        kind = CannotHold if wanted.is_kept else NoRoom
+        with self._promise(wanted, self._driver.needed(Room(wanted.quota, wanted.inodes)), kind):
+            self._make_promised(home, wanted)
+
+    @contextmanager
+    def _promise(self, wanted: Wanted, needed: int, kind: type[VolumeFailed]) -> Iterator[None]:
+        """Nobody else is promised the same bytes meanwhile. Raises *kind* with the objection."""
         with self._lock:
             refusal = self.objection(wanted)
             if refusal is not None:
-                kind = CannotHold if wanted.is_kept else NoRoom
                 raise kind(refusal)
-            self._promised[wanted.id] = self._driver.needed(room)
+            self._promised[wanted.id] = max(needed, 0)
+        try:
+            yield
+        finally:
+            del self._promised[wanted.id]
+
+    def _make_promised(self, home: Path, wanted: Wanted) -> None:
         try:
             home.mkdir(mode=0o700, exist_ok=True)
             self._write(
@@ -245,8 +274,6 @@ class Volumes:
             with suppress(OSError):
                 home.rmdir()
             raise
-        finally:
-            del self._promised[wanted.id]
 
     def _fill(self, label: Label) -> None:
         """Give a volume its bytes; then it is whole, and never made again."""
@@ -256,18 +283,17 @@ class Volumes:
         self._write(replace(label, whole=True))
 
     def _change(self, known: Label, wanted: Wanted) -> None:
-        refusal = self.objection(wanted)
-        if refusal is not None:
-            raise CannotHold(refusal)
-        room = _room(known, wanted)
-        former = Room(known.quota, known.inodes)
-        if room != former and known.whole:
-            self._drivers[known.driver].resize(self._home(known.id), former, room)
-        fresh = replace(
-            known, name=wanted.name, set=wanted.set, quota=room.bytes, inodes=room.inodes
-        )
-        if fresh != known:
-            self._write(fresh)
+        room, former = _room(known, wanted), Room(known.quota, known.inodes)
+        driver = self._drivers.get(known.driver)
+        more = driver.needed(room) - driver.needed(former) if driver is not None else 0
+        with self._promise(wanted, more, CannotHold):
+            if driver is not None and room != former and known.whole:
+                driver.resize(self._home(known.id), former, room)
+            fresh = replace(
+                known, name=wanted.name, set=wanted.set, quota=room.bytes, inodes=room.inodes
+            )
+            if fresh != known:
+                self._write(fresh)
 
     def _write(self, label: Label) -> None:
         labels.write(self._home(label.id) / labels.NAME, label)
@@ -290,12 +316,6 @@ def _read_labels(root: Path) -> Iterator[tuple[str, Label]]:
             yield path.parent.name, labels.read(path)
         except (VolumeFailed, OSError) as error:
             log.warning("%s; the volume is left alone", error)
-
-
-def _delete_below(path: Path) -> None:
-    for each in path.iterdir():
-        unmount(each / DATA)
-        shutil.rmtree(each)
 
 
 @contextmanager

@@ -244,6 +244,7 @@ def test_two_at_once_are_not_promised_the_same_bytes() -> None:
         for found in volumes.labels():
             volumes.purge(found.id)
 
+
 def test_a_volume_unmounted_while_a_container_has_it_is_never_on_two_devices(root: Path) -> None:
     """Two would be two file systems on the same bytes, each unaware of what the other writes."""
     volumes = loops(root)
@@ -272,3 +273,69 @@ def test_whoever_dies_while_a_volume_grows_grows_it_the_next_time(root: Path) ->
     data = volumes.make(bigger)
     assert (data / "kept").read_text() == "words"
     assert os.statvfs(data).f_bavail * os.statvfs(data).f_frsize >= 95 * MIB
+
+
+def test_a_volume_that_cannot_grow_keeps_what_it_has_and_takes_no_more_of_the_host() -> None:
+    with small_disk(160 * MIB) as disk:
+        volumes = loops(disk / "v")
+        data = volumes.make(FIRST)
+        (data / "kept").write_text("words")
+        before = volumes.pool()
+        bigger = replace(FIRST, quota=140 * MIB)
+        assert "bytes left to be promised" in (volumes.objection(bigger) or "")
+        with pytest.raises(CannotHold, match="bytes left to be promised"):
+            volumes.make(bigger)
+        with pytest.raises(NoRoom, match="cannot be had"):
+            LoopDriver().resize(disk / "v" / "v1", Room(FIRST.quota), Room(200 * MIB))
+        assert volumes.pool().used_bytes == pytest.approx(before.used_bytes, abs=64 * 1024)
+        assert (data / "kept").read_text() == "words"
+        assert volumes.find("v1").quota == FIRST.quota
+        volumes.purge("v1")
+
+
+def test_a_volume_of_a_driver_that_is_there_no_more_is_told_and_hides_no_other(root: Path) -> None:
+    volumes = loops(root)
+    volumes.make(FIRST)
+    other = Volumes(root, DirectoryDriver(PlainQuota()))
+    other.make(replace(FIRST, id="v2"))
+    assert [(each["id"], each["used"]) for each in other.all()] == [("v1", None), ("v2", None)]
+    assert other.pool().reserved_bytes == 0
+    why = "was made by the driver 'loop', which this host has no more"
+    for wanted in (FIRST, replace(FIRST, quota=64 * MIB)):
+        assert why in (other.objection(wanted) or "")
+        with pytest.raises(CannotHold, match=why):
+            other.make(wanted)
+    other.purge("v1")
+    assert [each.id for each in other.labels()] == ["v2"]
+
+
+def test_a_volume_of_another_project_is_not_there_however_it_is_asked_for(root: Path) -> None:
+    volumes = loops(root)
+    volumes.make(FIRST)
+    foreign = replace(FIRST, project="q", set="s2")
+    assert volumes.objection(foreign) == "volume v1 is not on this host: see volume-list"
+    with pytest.raises(CannotHold, match="is not on this host"):
+        volumes.make(foreign)
+    assert volumes.find("v1").set == "s1"
+
+
+def test_purged_bytes_that_cannot_be_deleted_keep_nobody_from_the_others(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    volumes = Volumes(root, DirectoryDriver(PlainQuota()))
+    for name in ("v1", "v2"):
+        (volumes.make(replace(FIRST, id=name)) / "file").write_text("words")
+    stuck = root / "v1" / "data"
+    subprocess.run([tool("chattr"), "+i", str(stuck)], check=True)
+    volumes.retire("v1")
+    [stuck] = (root / ".purged").glob("*/data")
+    try:
+        again = Volumes(root, DirectoryDriver(PlainQuota()))
+        assert [each.id for each in again.labels()] == ["v2"]
+        again.purge("v2")
+        assert list((root / ".purged").glob("*/data")) == [stuck]
+        assert caplog.text.count(f"{stuck.parent}, of a volume that is gone, cannot be dele") == 2
+    finally:
+        subprocess.run([tool("chattr"), "-i", str(stuck)], check=True)
+    again.sweep()
+    assert list((root / ".purged").iterdir()) == []
