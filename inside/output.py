@@ -46,7 +46,7 @@ def _plain(data: bytes) -> list[str]:
     """``TIME STREAM F|P TEXT`` to texts; P is a part, whose line goes on."""
     lines: list[str] = []
     part = ""
-    for line in data.decode("utf-8", "replace").splitlines():
+    for line in data.decode("utf-8", "replace").split("\n"):
         fields = line.split(" ", 3)
         if len(fields) < 3 or fields[2] not in {"F", "P"}:
             continue

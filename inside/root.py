@@ -102,12 +102,14 @@ def _directory(top: int, names: list[str]) -> int:
     for place, name in enumerate(names):
         path = "/".join(names[: place + 1])
         try:
-            there = _open(top, path, flags)
-        except FileNotFoundError:
-            # A link to nowhere is found here too; then mkdir says that the name exists.
-            os.mkdir(name, 0o755, dir_fd=here)
-            there = _open(top, path, flags)
-        os.close(here)
+            try:
+                there = _open(top, path, flags)
+            except FileNotFoundError:
+                # A link to nowhere is found here too; then mkdir says that the name exists.
+                os.mkdir(name, 0o755, dir_fd=here)
+                there = _open(top, path, flags)
+        finally:
+            os.close(here)
         here = there
     return here
 

@@ -58,6 +58,16 @@ def test_lines_are_told_without_what_the_monitor_adds(tmp_path: Path) -> None:
     assert output.read(tmp_path / "nothing", 5) == []
 
 
+def test_what_a_program_writes_within_a_line_ends_none(tmp_path: Path) -> None:
+    """A bar of progress, an escape, a page's end: str.splitlines ends lines at all of them."""
+    told = ["10 %\r20 %\r", "a\fb\vc", "d\x1ce\x85f\u2028g"]
+    path = tmp_path / "log"
+    stamp = "2026-01-01T00:00:00.2+00:00 stdout F"
+    path.write_bytes("".join(f"{stamp} {each}\n" for each in told).encode())
+    assert output.read(path, None) == told
+    assert output.read(path, 1) == told[-1:]
+
+
 def test_what_comes_later_is_told_as_it_comes(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("2026-01-01T00:00:00.2+00:00 stdout F first\n")

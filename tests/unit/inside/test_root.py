@@ -67,3 +67,13 @@ def test_a_file_in_a_directorys_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "etc").write_text("")
     with pytest.raises(inroot.CannotReach, match="Not a directory"):
         put(tmp_path, "/etc/name")
+
+
+def test_no_handle_is_left_of_what_could_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "etc").write_text("")
+    (tmp_path / "nowhere").symlink_to("/nothing")
+    before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for path in ("/etc/a/name", "/nowhere/name", "/made/" + "x" * 256 + "/name"):
+        with pytest.raises(inroot.CannotReach):
+            put(tmp_path, path)
+    assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
