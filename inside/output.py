@@ -25,21 +25,28 @@ def read(path: Path, tail: int | None) -> list[str]:
 
 def follow(path: Path, goes_on: Callable[[], bool]) -> Iterator[str]:
     """Lines as they come, while *goes_on* says so."""
-    at = path.stat().st_size if path.exists() else 0
-    rest = b""
+    at, rest = _size(path), b""
     while goes_on():
-        size = path.stat().st_size if path.exists() else 0
+        size = _size(path)
         if size < at:
             at, rest = 0, b""  # it was turned over
         if size == at:
             time.sleep(_POLL)
             continue
-        with path.open("rb") as file:
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             file.seek(at)
             data = rest + file.read()
             at = file.tell()
-        whole, newline, rest = data.rpartition(b"\n")
-        yield from _plain(whole + newline)
+            whole, newline, rest = data.rpartition(b"\n")
+            yield from _plain(whole + newline)
+
+
+def _size(path: Path) -> int:
+    """None has nothing: it is not there yet, or is turned over just now."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _plain(data: bytes) -> list[str]:

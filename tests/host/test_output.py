@@ -1,3 +1,6 @@
+import random
+import threading
+import time
 from pathlib import Path
 
 from hostagent.logs import rotate
@@ -81,3 +84,24 @@ def test_what_comes_later_is_told_as_it_comes(tmp_path: Path) -> None:
         return turn is not None
 
     assert list(output.follow(path, goes_on)) == ["second"]
+
+
+def test_output_that_is_turned_over_all_the_time_is_followed(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    line = "2026-01-01T00:00:00.2+00:00 stdout F a line\n"
+    is_over = threading.Event()
+
+    def turn_over() -> None:
+        while not is_over.is_set():
+            path.write_text(line * random.randint(1, 99))
+            path.rename(tmp_path / "log.1")
+
+    thread = threading.Thread(target=turn_over)
+    thread.start()
+    end = time.monotonic() + 2
+    try:
+        told = list(output.follow(path, lambda: time.monotonic() < end))
+    finally:
+        is_over.set()
+        thread.join()
+    assert set(told) <= {"a line"}
