@@ -7,11 +7,15 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 import uuid
 from pathlib import Path
 from typing import Final
 
+from volumes.files import flush, place
+
 _PROGRAM: Final = "dropbear"
+_MAKING: Final = threading.Lock()
 _PLACES: Final = "/usr/sbin:/sbin:/usr/bin:/usr/local/sbin"
 
 
@@ -33,24 +37,32 @@ def program() -> Path:
 def kit(home: Path) -> Path:
     """A directory below *home* with dropbear and all that it needs; made where it is not there.
 
-    Former ones go: what runs out of them has its files open. Raises KitMissing.
+    Former ones go: what runs out of them has its files open. Raises KitMissing, OSError.
     """
     files = closure(program())
     facts = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     made = home / hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-    if made.exists():
-        return made
+    with _MAKING:  # of one set; others wait for it
+        if not made.exists():
+            _make(home, made, files)
+    return made
+
+
+def _make(home: Path, made: Path, files: list[Path]) -> None:
+    """It gets its name when a power cut cannot take anything out of it any more."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    former = list(home.iterdir())
     fresh = home / f".{uuid.uuid4().hex}"
     fresh.mkdir(mode=0o755)
     for path in files:
-        shutil.copyfile(path, fresh / path.name)
-        (fresh / path.name).chmod(0o755)
-    former = [path for path in home.iterdir() if path != fresh]
+        copy = fresh / f".{path.name}"
+        shutil.copyfile(path, copy)
+        copy.chmod(0o755)
+        place(copy, fresh / path.name)
     fresh.rename(made)
+    flush(home)
     for path in former:
         shutil.rmtree(path)
-    return made
 
 
 def words(directory: Path, place: str) -> list[str]:

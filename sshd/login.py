@@ -38,7 +38,7 @@ def root_of(image: Mapping[str, str]) -> Account:
     return find("0", image["/etc/passwd"], image["/etc/group"])
 
 
-def files(image: Mapping[str, str], login: Login) -> dict[str, str]:
+def replaced(image: Mapping[str, str], login: Login) -> dict[str, str]:
     """Files by their paths, as sshd is to see them; *image* has those of READ, empty if absent.
 
     Raises CannotRun where root has no shell.

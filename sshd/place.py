@@ -11,7 +11,8 @@ from runspec.limits import CannotRun
 from sshd import bundle, hostkey
 from sshd.bundle import Beside, Json
 from sshd.kit import KitMissing, kit, words
-from sshd.login import READ, Login, files, has_account, has_group, root_of, shadow
+from sshd.login import READ, Login, has_account, has_group, replaced, root_of, shadow
+from volumes import files
 
 _PRIVATE: Final = 0o600
 _PUBLIC: Final = 0o644
@@ -43,7 +44,7 @@ def lay_out(
     root = Path(container["root"]["path"])
     try:
         image = {path: inroot.read(root, path).decode("utf-8", "replace") for path in READ}
-        seen = files(image, login)
+        seen = replaced(image, login)
         has_own = inroot.is_program(root, bundle.IMAGES_SSHD)
         if has_own and has_account(image["/etc/passwd"], "sshd"):
             start, binds = bundle.openssh(), {}
@@ -74,8 +75,8 @@ def _write(place: Place, login: Login, seen: Mapping[str, str]) -> None:
     if not place.key.exists():
         place.key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = place.key.with_name(f".{place.key.name}.new")
-        _put(fresh, hostkey.make(), _PRIVATE, durably=True)
-        fresh.rename(place.key)
+        _put(fresh, hostkey.make(), _PRIVATE)
+        files.place(fresh, place.key)
     private = place.key.read_bytes()
     _put(place.home / "host_key", private, _PRIVATE)
     _put(place.home / "dropbear_key", hostkey.for_dropbear(private), _PRIVATE)
@@ -91,11 +92,10 @@ def _own(home: Path, path: str) -> Path:
     return home / path.rpartition("/")[2]
 
 
-def _put(path: Path, data: bytes, mode: int, *, durably: bool = False) -> None:
-    """Write in place, as it may be mounted somewhere."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+def _put(path: Path, data: bytes, mode: int) -> None:
+    """Write in place, as it may be mounted somewhere; who reads it meanwhile finds it not empty."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode)
     with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, mode)
         file.write(data)
-        if durably:
-            file.flush()
-            os.fsync(handle)
+        file.truncate()

@@ -1,6 +1,8 @@
 import ctypes
 import json
 import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from runspec.limits import CannotRun
 from sshd import bundle, hostkey
 from sshd.bundle import Beside
 from sshd.kit import KitMissing, kit, words
-from sshd.login import READ, Login, files, shadow
+from sshd.login import READ, Login, replaced, shadow
 from sshd.password import PASSWORD, hashed
+from sshd.place import Place, change_password
 
 ROOT = "root:x:0:0::/root:/bin/sh\n"
 LOGIN = Login(keys=("ssh-ed25519 AAAA me",), password="$6$salt$hash")  # noqa: S106
@@ -37,7 +40,7 @@ def image(accounts: str = "", shells: str = "") -> dict[str, str]:
     ],
 )
 def test_of_etc_only_that_is_another_which_must_be(seen: dict[str, str], paths: set[str]) -> None:
-    made = files(seen, LOGIN)
+    made = replaced(seen, LOGIN)
     assert set(made) == paths
     assert made.get("/etc/passwd", ROOT).startswith("root:x:0:0:")
     if "/etc/shells" in made:
@@ -56,7 +59,7 @@ def test_roots_hash_takes_the_place_of_the_images_and_others_keep_theirs() -> No
 @pytest.mark.parametrize("shell", ["/sbin/nologin", "/usr/bin/false"])
 def test_where_root_has_no_shell_nobody_is_let_in(shell: str) -> None:
     with pytest.raises(CannotRun, match=shell):
-        files(image(ROOT.replace("/bin/sh", shell)), LOGIN)
+        replaced(image(ROOT.replace("/bin/sh", shell)), LOGIN)
 
 
 def test_without_a_password_none_is_asked_for() -> None:
@@ -159,3 +162,41 @@ def test_a_kit_is_made_once_and_former_ones_go(
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(KitMissing, match="dropbear-bin"):
         kit(home)
+
+
+def test_several_sets_at_once_make_one_kit(tmp_path: Path) -> None:
+    home, start = tmp_path / "kits", threading.Barrier(6)
+
+    def make(_: int) -> Path:
+        start.wait()
+        return kit(home)
+
+    with ThreadPoolExecutor(6) as workers:
+        [made] = set(workers.map(make, range(6)))
+    assert list(home.iterdir()) == [made]
+    assert (made / "dropbear").stat().st_size > 0
+
+
+def test_a_changed_password_leaves_the_file_whole_at_every_moment(tmp_path: Path) -> None:
+    """Sshd reads it whenever somebody comes."""
+    place = Place(home=tmp_path, key=tmp_path / "key", kits=tmp_path / "kits")
+    shown = tmp_path / "shadow"
+    shown.write_text(shadow("web:*:1::::::\n" * 2000, "$6$salt$" + "x" * 86))
+    inode, torn, is_over = shown.stat().st_ino, [], threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            text = shown.read_text()
+            if not text.startswith("root:$6$salt$") or not text.endswith("web:*:1::::::\n"):
+                torn.append(text)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        for number in range(200):
+            change_password(place, "$6$salt$" + "xy"[number % 2] * 86)
+    finally:
+        is_over.set()
+        thread.join()
+    assert torn == []
+    assert shown.stat().st_ino == inode  # it is mounted
