@@ -103,10 +103,11 @@ class Directory:
         return self.sign_in({"identity": document, "scope": wanted})
 
     def sign_in(self, auth: object) -> str:
-        for _ in range(_TRIES):
-            answer = self._http.post(f"{self.url}/auth/tokens", json={"auth": auth})
-            if not answer.is_server_error:
-                break
+        place, document = f"{self.url}/auth/tokens", {"auth": auth}
+        answer = self._http.post(place, json=document)
+        for _ in range(_TRIES - 1):
+            if answer.is_server_error:
+                answer = self._http.post(place, json=document)
         assert answer.status_code == HTTPStatus.CREATED, answer.text
         return answer.headers["X-Subject-Token"]
 
