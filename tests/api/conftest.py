@@ -10,7 +10,8 @@ from registry.auth.open import OpenIdentity
 from registry.push import PushRules
 from registry.storage.flusher import Flusher
 from registry.storage.ledger import SqlLedger
-from registry.storage.memory import MemoryBlobStore, MemoryJournal
+from registry.storage.memory.blobs import MemoryBlobStore
+from registry.storage.memory.journal import MemoryJournal
 from registry.storage.storage import Storage
 from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard

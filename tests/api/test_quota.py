@@ -9,7 +9,7 @@ from registry.limits import UNBOUNDED, Allowance, FixedAllowances, Limits
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
 from registry.storage.ledger import SqlLedger
-from registry.storage.memory import MemoryBlobStore
+from registry.storage.memory.blobs import MemoryBlobStore
 from registry.storage.quota import Usage
 from registry.storage.storage import Storage
 from support.builders import image

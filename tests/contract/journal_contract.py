@@ -8,7 +8,7 @@ from contract.ledger_journal_contract import change_everything, observe
 from registry import agreement
 from registry.oci.errors import StorageUnavailable
 from registry.storage.changes import from_line
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.ports.journal import Journal
 from registry.storage.records import BlobRecord, JournalLine, Position, StoreIdentity
 from support.ledgers import MORE_SHOES, manifest, put, tagged

@@ -8,7 +8,7 @@ import pytest
 
 from registry.oci.errors import BlobUnknown, ManifestUnknown, StorageUnavailable
 from registry.oci.names import RepositoryName, Tag
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.ports.ledger import Ledger
 from registry.storage.records import JournalLine, Member, Position, StoreIdentity
 from support.ledgers import (

@@ -9,7 +9,7 @@ from registry.oci.errors import ManifestUnknown
 from registry.oci.names import Tag
 from registry.storage.folding import Fold
 from registry.storage.ledger import SqlLedger
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.projection import REFUSALS, Due, Lag, Sharing
 from registry.storage.records import Member
 from support.ledgers import (

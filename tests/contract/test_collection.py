@@ -25,8 +25,9 @@ from registry.storage.flusher import Flusher
 from registry.storage.ledger import SqlLedger, writes
 from registry.storage.ledger.condemning import condemn
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.memory import MemoryBlobStore, MemoryJournal
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.blobs import MemoryBlobStore
+from registry.storage.memory.journal import MemoryJournal
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.records import ManifestPut, Segment
 from registry.storage.storage import Storage
 from support.ledgers import (

@@ -14,7 +14,8 @@ from registry.oci.names import RepositoryName, Tag
 from registry.storage.flusher import Flusher
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.memory import MemoryBlobStore, MemoryJournal
+from registry.storage.memory.blobs import MemoryBlobStore
+from registry.storage.memory.journal import MemoryJournal
 from registry.storage.records import StoredObject
 from registry.storage.storage import Storage
 from support.ledgers import (

@@ -26,7 +26,7 @@ from contract.ledger_journal_contract import change_everything, observe
 from registry import agreement
 from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.journal_file import FilesystemJournal
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.ports.journal import Journal
 from support.disk import small_disk
 

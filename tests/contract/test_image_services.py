@@ -11,7 +11,7 @@ from contract.image_service_contract import ImageServiceContract, a_layer
 from registry.oci.errors import StorageUnavailable
 from registry.storage.glance import GlanceImageService
 from registry.storage.images import Absent, Image, Refused, Taken
-from registry.storage.memory_images import MemoryImageService
+from registry.storage.memory.images import MemoryImageService
 from support.faultproxy import FaultProxy
 from support.glance import Looker, images_of
 from support.openstack import OpenStack

@@ -3,7 +3,7 @@
 import pytest
 
 from contract.blob_store_contract import BlobStoreContract
-from registry.storage.memory import MemoryBlobStore
+from registry.storage.memory.blobs import MemoryBlobStore
 from registry.storage.ports.blobs import BlobStore
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from contract.journal_contract import JournalContract
-from registry.storage.memory import MemoryJournal
+from registry.storage.memory.journal import MemoryJournal
 from registry.storage.ports.journal import Journal
 
 

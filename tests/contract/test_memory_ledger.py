@@ -3,7 +3,7 @@
 import pytest
 
 from contract.ledger_contract import LedgerContract
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.ports.ledger import Ledger
 from support.ledgers import Clock
 

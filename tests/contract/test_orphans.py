@@ -19,7 +19,8 @@ from registry.storage.filesystem import FilesystemBlobStore
 from registry.storage.flusher import Flusher
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.memory import MemoryBlobStore, MemoryJournal
+from registry.storage.memory.blobs import MemoryBlobStore
+from registry.storage.memory.journal import MemoryJournal
 from registry.storage.ports.blobs import BlobStore
 from registry.storage.records import BlobRecord, StoreIdentity
 from registry.storage.storage import Storage

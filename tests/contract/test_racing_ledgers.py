@@ -19,7 +19,7 @@ from registry.oci.errors import (
 )
 from registry.oci.names import Tag
 from registry.storage.ledger import SqlLedger
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.records import BlobRecord, Member, Segment
 from support.ledgers import (
     HATS,

@@ -19,7 +19,7 @@ from contract.journal_contract import (
 from registry import agreement
 from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.lines import encode
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.ports.journal import Journal
 from registry.storage.records import JournalLine, StoreIdentity
 from registry.storage.swift import SwiftAccount, SwiftJournal

@@ -9,7 +9,7 @@ from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName, Tag
 from registry.push import PushRules
 from registry.storage.flusher import Flusher
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.storage import Storage
 from registry.storage.swift import SwiftAccount, SwiftJournal
 from registry.storage.swift.account import Request

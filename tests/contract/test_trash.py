@@ -11,7 +11,7 @@ from registry.oci.errors import ManifestBlobUnknown, ManifestUnknown, TagTaken
 from registry.oci.names import Tag
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from support.ledgers import (
     HATS,
     MORE_SHOES,

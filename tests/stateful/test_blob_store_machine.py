@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, RegistryError, SizeInvalid
 from registry.storage.filesystem import FilesystemBlobStore
-from registry.storage.memory import MemoryBlobStore
+from registry.storage.memory.blobs import MemoryBlobStore
 from registry.storage.ports.blobs import BlobStore, SegmentWriter
 from registry.storage.records import BlobRecord, Segment
 from support.streams import collect, stream

@@ -31,7 +31,7 @@ from registry.storage.filesystem import FilesystemBlobStore
 from registry.storage.flusher import Flusher
 from registry.storage.ledger import SqlLedger, condemning
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.memory import MemoryJournal
+from registry.storage.memory.journal import MemoryJournal
 from registry.storage.storage import Storage
 from support.builders import LAYER, descriptor
 from support.ledgers import Clock, Template

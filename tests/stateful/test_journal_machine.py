@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from registry.oci.errors import StorageUnavailable
 from registry.storage.journal_file import FilesystemJournal
-from registry.storage.memory import MemoryJournal
+from registry.storage.memory.journal import MemoryJournal
 from registry.storage.ports.journal import Journal
 from registry.storage.records import JournalLine, Position, StoreIdentity
 

@@ -15,7 +15,7 @@ from contract.ledger_journal_contract import observe
 from registry.oci.errors import RegistryError
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.ports.ledger import Ledger
 from registry.storage.records import JournalLine, Member, Segment, Upload
 from support.ledgers import (

@@ -13,8 +13,9 @@ from registry.oci.names import RepositoryName
 from registry.storage.flusher import Flusher
 from registry.storage.images import Image, ImageService, Refused, image_of
 from registry.storage.ledger import SqlLedger
-from registry.storage.memory import MemoryBlobStore, MemoryJournal
-from registry.storage.memory_images import MemoryImageService
+from registry.storage.memory.blobs import MemoryBlobStore
+from registry.storage.memory.images import MemoryImageService
+from registry.storage.memory.journal import MemoryJournal
 from registry.storage.ports.journal import Journal
 from registry.storage.records import ImageRecord
 from registry.storage.storage import Storage

@@ -18,8 +18,9 @@ from registry.storage.flusher import Flusher
 from registry.storage.glance import GlanceCallerImages
 from registry.storage.glance.client import GlanceClient
 from registry.storage.ledger import SqlLedger
-from registry.storage.memory import MemoryBlobStore, MemoryJournal
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.blobs import MemoryBlobStore
+from registry.storage.memory.journal import MemoryJournal
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.storage import Storage
 from registry.v2api import token
 from registry.v2api.app import Application, Settings

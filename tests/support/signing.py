@@ -21,8 +21,9 @@ from registry.auth.tokens import KeyStore, Tokens
 from registry.catalogue import imageapi
 from registry.opening import Neighbours
 from registry.storage.flusher import Flusher
-from registry.storage.memory import MemoryBlobStore, MemoryJournal
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.blobs import MemoryBlobStore
+from registry.storage.memory.journal import MemoryJournal
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.storage import Storage
 from registry.v2api import token
 from registry.v2api.app import Application, Settings

@@ -10,8 +10,9 @@ from registry.agreement import Watch
 from registry.oci.errors import ManifestUnknown, StorageUnavailable
 from registry.oci.names import Tag
 from registry.storage.flusher import Flusher
-from registry.storage.memory import MemoryBlobStore, MemoryJournal
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.blobs import MemoryBlobStore
+from registry.storage.memory.journal import MemoryJournal
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.ports.ledger import DOUBT
 from registry.storage.records import Position
 from registry.storage.storage import Storage

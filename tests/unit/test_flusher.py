@@ -10,7 +10,7 @@ import pytest
 from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage import flusher as flushing
 from registry.storage.flusher import PAGE, Flusher
-from registry.storage.memory import MemoryJournal
+from registry.storage.memory.journal import MemoryJournal
 from registry.storage.records import JournalLine, Position
 
 SHOES = "shoes"

@@ -15,8 +15,8 @@ from registry.oci.names import RepositoryName, Tag
 from registry.storage.changes import Change, from_line, to_line
 from registry.storage.folding import NEVER, Fold
 from registry.storage.ledger import SqlLedger
-from registry.storage.memory_ledger import MemoryLedger
-from registry.storage.memory_names import Names
+from registry.storage.memory.ledger import MemoryLedger
+from registry.storage.memory.names import Names
 from registry.storage.records import JournalLine, Member, Position
 from support.ledgers import (
     HATS,

@@ -9,7 +9,7 @@ import pytest
 from registry.auth import tokens as tokens_module
 from registry.auth.tokens import KEEP, REFRESH_SECONDS, ROTATE_AFTER, Tokens
 from registry.oci.errors import Unauthorized
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from support.ledgers import Clock
 from support.signing import BAD_TOKENS, ISSUER, SERVICE, Forger, start_tokens
 

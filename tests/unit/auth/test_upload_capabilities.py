@@ -3,7 +3,7 @@
 import pytest
 
 from registry.auth.tokens import CAPABILITY_SECONDS, Tokens
-from registry.storage.memory_ledger import MemoryLedger
+from registry.storage.memory.ledger import MemoryLedger
 from support.ledgers import Clock
 from support.signing import start_tokens
 

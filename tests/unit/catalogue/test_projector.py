@@ -14,7 +14,7 @@ from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.oci.names import Tag
 from registry.storage.images import Absent, Image, image_of
 from registry.storage.ledger import leasing
-from registry.storage.memory import MemoryJournal
+from registry.storage.memory.journal import MemoryJournal
 from registry.storage.projection import REFUSALS, Due, Lag
 from registry.storage.records import JournalLine, Member
 from support.catalogue import FAR, Catalogue

@@ -4,7 +4,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
@@ -13,13 +12,14 @@ from registry.oci.errors import (
     ManifestBlobUnknown,
     ManifestUnknown,
     NameUnknown,
-    RegistryError,
     StorageUnavailable,
 )
 from registry.oci.names import Reference, RepositoryName, Tag
-from registry.storage.changes import Change, RecordState, from_line, to_line
-from registry.storage.memory_names import Names
-from registry.storage.memory_uploads import Sessions
+from registry.storage.changes import Change, RecordState
+from registry.storage.memory import records
+from registry.storage.memory.lines import Lines
+from registry.storage.memory.names import Names
+from registry.storage.memory.uploads import Sessions
 from registry.storage.records import (
     BlobRecord,
     ImageRecord,
@@ -33,9 +33,6 @@ from registry.storage.records import (
     StoreIdentity,
     Upload,
 )
-
-LINES = 1000
-"""Pending lines in one answer."""
 
 
 def new_uuid() -> str:
@@ -53,10 +50,7 @@ class MemoryLedger:
         self._new_id = new_id
         self._clock = clock
         self._sessions = Sessions(clock)
-        self._heads: dict[str, int] = {}
-        self._pending: dict[Position, bytes] = {}
-        self._claims: dict[str, tuple[str, float]] = {}
-        """Whose a project's pending lines are, and until when."""
+        self._lines = Lines(clock)
         self._identity: tuple[StoreIdentity, bool] | None = None
         self.interruptions = 0
         """Of a process's own memory there are none; tests count some."""
@@ -256,20 +250,14 @@ class MemoryLedger:
         limit: int,
         descending: bool = True,
     ) -> list[ImageRecord]:
-        own = None if projects is None else set(projects)
-        wanted = {"os_hidden": "false", **filters}.items()
-        found = [
-            state.record
-            for state in self._names.records.values()
-            if _is_seen(state, own)
-            and all(_attributes(state.record).get(name) == value for name, value in wanted)
-        ]
-        found.sort(key=_age, reverse=descending)
-        if after is not None:
-            mark = _age(self._find_record(after).record)
-            found = [each for each in found if _age(each) != mark]
-            found = [each for each in found if (_age(each) < mark) == descending]
-        return found[:limit]
+        states = records.list_seen(
+            self._names.records.values(),
+            projects=projects,
+            filters=filters,
+            after=None if after is None else self._find_record(after),
+            descending=descending,
+        )
+        return [state.record for state in states[:limit]]
 
     async def share_record(
         self,
@@ -279,20 +267,11 @@ class MemoryLedger:
         member: Member | None = None,
         remove_member: str | None = None,
     ) -> Position:
-        state = self._find_record(record)
-        members = dict(state.members)
-        if member is not None:
-            members[member.project] = member.status
-        if remove_member is not None:
-            members.pop(remove_member, None)
-        now, present = self._clock(), state.record
-        seen = visibility or present.visibility
-        newer = replace(present, visibility=seen, updated_at=now, version=present.version + 1)
-        path = present.properties.get("oci_repository", "")
-        states = (replace(state, record=newer, members=tuple(sorted(members.items()))),)
-        return self._change(
-            Change("share", RepositoryName(present.project, path), now, records=states)
-        )
+        now, state = self._clock(), self._find_record(record)
+        newer = records.share(state, now, visibility, member, remove_member)
+        path = newer.record.properties.get("oci_repository", "")
+        repository = RepositoryName(newer.record.project, path)
+        return self._change(Change("share", repository, now, records=(newer,)))
 
     async def list_members(self, record: str) -> list[Member]:
         return [Member(*each) for each in self._find_record(record).members]
@@ -300,67 +279,36 @@ class MemoryLedger:
     # -- journal and identity -------------------------------------------------------------------
 
     async def pending_lines(self, after: Mapping[str, int] | None = None) -> list[JournalLine]:
-        heads = after or {}
-        found = (
-            place for place in sorted(self._pending) if place.sequence > heads.get(place.project, 0)
-        )
-        return [JournalLine(place, self._pending[place]) for place in islice(found, LINES)]
+        return self._lines.list_pending(after or {})
 
     async def claim_lines(
         self, holder: str, after: Mapping[str, int], *, seconds: float
     ) -> list[JournalLine]:
-        lines = await self.pending_lines(after)
-        now = self._clock()
-        for name in {line.position.project for line in lines}:
-            other, until = self._claims.get(name, (holder, 0.0))
-            if other == holder or until < now:
-                self._claims[name] = (holder, now + seconds)
-        return [line for line in lines if self._claims[line.position.project][0] == holder]
+        return self._lines.claim(holder, after, seconds)
 
     async def is_pending(self, position: Position) -> bool:
-        if self._heads.get(position.project, 0) < position.sequence:
-            raise StorageUnavailable("the ledger has no such line for the journal")
-        return position in self._pending
+        return self._lines.is_pending(position)
 
     async def settle(
         self, heads: Mapping[str, int], *, seen: int | None = None, holder: str | None = None
     ) -> None:
         if seen is not None and seen != self.interruptions:
             raise StorageUnavailable("the ledger was out of reach meanwhile")
-        for place in list(self._pending):
-            if place.sequence <= heads.get(place.project, 0):
-                del self._pending[place]
-        self._claims = {name: each for name, each in self._claims.items() if each[0] != holder}
+        self._lines.settle(heads, holder)
 
     async def replay(self, lines: Sequence[JournalLine]) -> None:
-        heads = dict(self._heads)
-        changes = []
-        for line in lines:
-            project, sequence = line.position.project, line.position.sequence
-            if sequence <= heads.get(project, 0):
-                continue
-            if sequence != heads.get(project, 0) + 1:
-                raise StorageUnavailable(f"the journal of {project} has a gap before {sequence}")
-            try:
-                changes.append(from_line(line.content))
-            except (ValueError, KeyError, TypeError, AttributeError, RegistryError) as error:
-                raise StorageUnavailable(f"a line of {project} cannot be read") from error
-            heads[project] = sequence
-        for change in changes:
+        for change in self._lines.take(lines):
             self._names.apply(change)
-        self._heads = heads
 
     async def restart(self, project: str, sequence: int) -> None:
         self._names.forget(project)
-        for place in [place for place in self._pending if place.project == project]:
-            del self._pending[place]
-        self._heads[project] = sequence
+        self._lines.restart(project, sequence)
 
     async def heads(self) -> Mapping[str, int]:
-        return {project: head for project, head in self._heads.items() if head}
+        return {project: head for project, head in self._lines.heads.items() if head}
 
     async def count_lines(self) -> int:
-        return sum(self._heads.values())
+        return sum(self._lines.heads.values())
 
     async def identity(self) -> tuple[StoreIdentity, bool] | None:
         return self._identity
@@ -398,11 +346,7 @@ class MemoryLedger:
             raise StorageUnavailable("the ledger is being rebuilt: nothing is changed meanwhile")
         change = replace(change, gone=self._names.ended(change))
         self._names.apply(change)
-        project = change.repository.project
-        self._heads[project] = self._heads.get(project, 0) + 1
-        position = Position(project, self._heads[project])
-        self._pending[position] = to_line(change)
-        return position
+        return self._lines.draw(change)
 
     def _link(self, repository: RepositoryName, blob: BlobRecord) -> None:
         is_new = (repository, blob.digest) not in self._names.links
@@ -420,28 +364,3 @@ class MemoryLedger:
         if found is None:
             raise ManifestUnknown("there is no such image record")
         return found
-
-
-def _is_seen(state: RecordState, projects: set[str] | None) -> bool:
-    return (
-        projects is None
-        or state.record.project in projects
-        or state.record.visibility == "public"
-        or any(who in projects and status == "accepted" for who, status in state.members)
-    )
-
-
-def _attributes(record: ImageRecord) -> dict[str, str | None]:
-    return {
-        **record.properties,
-        "id": record.id,
-        "name": record.name,
-        "owner": record.project,
-        "parent_id": record.parent_id,
-        "visibility": record.visibility,
-        "os_hidden": "true" if record.hidden else "false",
-    }
-
-
-def _age(record: ImageRecord) -> tuple[float, str]:
-    return record.created_at, record.id

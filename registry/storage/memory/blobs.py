@@ -1,21 +1,13 @@
-"""Bytes and lines in dicts: the model that every other store is compared with."""
+"""Bytes in dicts: the model that every other blob store is compared with."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid, StorageUnavailable
-from registry.storage.folding import NEVER, Fold, Folded
 from registry.storage.layout import new_object_name
-from registry.storage.lines import encode
 from registry.storage.ports.blobs import SegmentWriter
-from registry.storage.records import (
-    BlobRecord,
-    JournalLine,
-    Segment,
-    StoredObject,
-    StoreIdentity,
-)
+from registry.storage.records import BlobRecord, Segment, StoredObject
 
 PIECE = 1024 * 1024
 
@@ -117,64 +109,3 @@ class MemoryBlobStore:
         if len(content) < segment.size:
             raise StorageUnavailable("a segment is shorter than recorded")
         return bytes(content[: segment.size])
-
-
-class MemoryJournal:
-    """Lines in one list."""
-
-    def __init__(self) -> None:
-        self._lines: list[JournalLine] = []
-        self._heads: dict[str, int] = {}
-        self._folded: dict[str, Folded] = {}
-        self._identity: StoreIdentity | None = None
-
-    async def append(self, lines: Sequence[JournalLine]) -> None:
-        heads = dict(self._heads)
-        fresh = []
-        for line in lines:
-            encode(line)  # refuses what is no line
-            project, sequence = line.position.project, line.position.sequence
-            head = heads.get(project, 0)
-            if sequence > head + 1:
-                raise StorageUnavailable(f"line {sequence} of {project} cannot follow line {head}")
-            if sequence == head + 1:
-                heads[project] = sequence
-                fresh.append(line)
-        self._lines += fresh
-        self._heads = heads
-
-    async def read(self) -> AsyncIterator[JournalLine]:
-        for line in list(self._lines):
-            yield line
-
-    async def fold(self, *, at_least: int = 0, since: float = NEVER) -> int | None:
-        if sum(len(line.content) for line in self._lines) < max(at_least, 1):
-            return None
-        folding = Fold(since)
-        for line in self._lines:
-            folding.look(line)
-        self._lines = list(folding.folded(self._lines))
-        self._folded = dict(folding.bounds())
-        return len(self._lines)
-
-    async def contradicted(self, lines: Sequence[JournalLine]) -> set[str]:
-        wanted = {line.position: line.content for line in lines}
-        return {
-            line.position.project
-            for line in self._lines
-            if wanted.get(line.position, line.content) != line.content
-        }
-
-    async def folded(self) -> Mapping[str, Folded]:
-        return dict(self._folded)
-
-    async def heads(self) -> Mapping[str, int]:
-        return dict(self._heads)
-
-    async def identity(self) -> StoreIdentity | None:
-        return self._identity
-
-    async def found(self, identity: StoreIdentity) -> None:
-        if self._identity not in {None, identity}:
-            raise StorageUnavailable("the store says that it is another")
-        self._identity = identity

@@ -1,0 +1,1 @@
+"""The ports in dicts: the model that every other adapter is compared with."""
