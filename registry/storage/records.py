@@ -1,5 +1,6 @@
 """What the stores keep and answer with: frozen, and valid by construction."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -8,6 +9,11 @@ from registry.oci.chain import RecordDraft
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName, Tag
+
+
+def new_uuid() -> str:
+    """A fresh id of an image record or an upload."""
+    return str(uuid.uuid4())
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,15 @@ class ManifestPut:
     drafts: tuple[RecordDraft, ...] = ()
     sparse: bool = False
     """Whether references that are not there are accepted."""
+
+    @property
+    def references(self) -> tuple[tuple[str, str], ...]:
+        """(digest, kind) of what the manifest names, each digest once."""
+        named = {str(each): "blob" for each in self.blobs}
+        named |= {str(each): "manifest" for each in self.manifests}
+        if self.manifest.subject is not None:
+            named.setdefault(str(self.manifest.subject), "subject")
+        return tuple(sorted(named.items()))
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -412,7 +412,7 @@ HELD: Final = {
     "quotas.SqlQuotas": "sums that are compared and an upload",
     "mending.miss": "a blob that is missed and a condemnation",
     "mending.adopt": "a blob that is mended and a condemnation",
-    "ledger.SqlLedger": "two who rebuild",
+    "founding.found": "two who rebuild",
     "migrate.upgrade": "two who migrate",
 }
 """Where the ledger locks something -> a meeting there."""

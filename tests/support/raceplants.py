@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, true
 
 from registry.oci.digest import Digest
 from registry.storage import filesystem
-from registry.storage.ledger import condemning, ledger, links
+from registry.storage.ledger import condemning, founding, links
 from registry.storage.ledger.prepared import Rows
 
 
@@ -60,7 +60,7 @@ def a_rebuilt_ledger_knows_objects_that_are_gone() -> None:
     Two rules guard against it: a ledger forgets at its rebuild what nobody is linked to, and a
     push believes no row of such a blob. Each has a test of its own; here both are away.
     """
-    module: Any = ledger
+    module: Any = founding
     module.forget_unlinked = lambda _: None
     module = links
     real = module._FIND_BLOB

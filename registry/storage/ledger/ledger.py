@@ -1,10 +1,9 @@
 """SqlLedger: the port, method by method, over the modules beside it."""
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import Connection
 
 from registry.limits import Allowance, Leave
 from registry.oci.digest import Digest
@@ -12,6 +11,7 @@ from registry.oci.errors import StorageUnavailable
 from registry.oci.names import Reference, RepositoryName, Tag
 from registry.storage.ledger import (
     claims,
+    founding,
     lines,
     links,
     marks,
@@ -20,16 +20,14 @@ from registry.storage.ledger import (
     records,
     replays,
     room,
+    secrets,
     uploads,
     writes,
 )
-from registry.storage.ledger.apply import forget_unlinked
 from registry.storage.ledger.database import Database, open_database
 from registry.storage.ledger.outbox import SqlOutbox
-from registry.storage.ledger.postgresql import POOL
-from registry.storage.ledger.prepared import upsert
+from registry.storage.ledger.postgresql import POOL, settings
 from registry.storage.ledger.quotas import SqlQuotas
-from registry.storage.ledger.schema import revoked, signing_key, store
 from registry.storage.ledger.sightings import SqlSightings
 from registry.storage.ledger.undelete import SqlTrash
 from registry.storage.records import (
@@ -44,16 +42,8 @@ from registry.storage.records import (
     Segment,
     StoreIdentity,
     Upload,
+    new_uuid,
 )
-
-_ADD_STORE = upsert(store)
-_ADD_KEY = upsert(signing_key)
-_REVOKE = upsert(revoked, "expires_at")
-
-
-def new_uuid() -> str:
-    """A fresh id of an image record or an upload."""
-    return str(uuid.uuid4())
 
 
 class SqlLedger:
@@ -102,15 +92,7 @@ class SqlLedger:
 
     async def settings(self, names: Sequence[str]) -> Mapping[str, str]:
         """PostgreSQL's settings of these names; none of SQLite."""
-
-        def work(connection: Connection) -> Mapping[str, str]:
-            if connection.dialect.name != "postgresql":
-                return {}
-            query = text("SELECT name, setting FROM pg_settings WHERE name = ANY(:names)")
-            rows = connection.execute(query, {"names": list(names)})
-            return {row.name: row.setting for row in rows}
-
-        return await self._database.read(work)
+        return await self._database.read(lambda c: settings(c, names))
 
     @property
     def connections(self) -> int:
@@ -350,56 +332,24 @@ class SqlLedger:
         return await self._database.read(lines.count_lines)
 
     async def identity(self) -> tuple[StoreIdentity, bool] | None:
-        def work(connection: Connection) -> tuple[StoreIdentity, bool] | None:
-            row = connection.execute(select(store)).one_or_none()
-            return None if row is None else (StoreIdentity(row.identity, row.epoch), row.whole)
-
-        return await self._database.read(work)
+        return await self._database.read(founding.find)
 
     async def found(self, identity: StoreIdentity, *, whole: bool) -> None:
-        def work(connection: Connection) -> None:
-            # The first to come; the others wait here.
-            _ADD_STORE(
-                connection, one=1, identity=identity.store, epoch=identity.epoch, whole=whole
-            )
-            row = connection.execute(select(store).with_for_update()).one()
-            if (row.identity, row.epoch) != (identity.store, identity.epoch):
-                raise StorageUnavailable(f"the ledger belongs to store {row.identity} already")
-            connection.execute(update(store).values(whole=whole))
-            if whole:
-                forget_unlinked(connection)
-            else:
-                lines.wait_for_changes(connection)
-
-        await self._database.write(work)
+        await self._database.write(lambda c: founding.found(c, identity, whole=whole))
 
     # -- secrets of the server ------------------------------------------------------------------
 
     async def load_keys(self) -> list[tuple[str, bytes, float]]:
-        def work(connection: Connection) -> list[tuple[str, bytes, float]]:
-            query = select(signing_key).order_by(signing_key.c.created_at.desc(), signing_key.c.kid)
-            return [(row.kid, bytes(row.pem), row.created_at) for row in connection.execute(query)]
-
-        return await self._database.read(work)
+        return await self._database.read(secrets.load_keys)
 
     async def store_key(self, kid: str, pem: bytes) -> None:
-        def work(connection: Connection) -> None:
-            _ADD_KEY(connection, kid=kid, pem=pem, created_at=self._now(connection))
-
-        await self._database.write(work)
+        await self._database.write(lambda c: secrets.store_key(c, self._now(c), kid, pem))
 
     async def drop_key(self, kid: str) -> None:
-        await self._database.write(
-            lambda c: c.execute(delete(signing_key).where(signing_key.c.kid == kid)).close()
-        )
+        await self._database.write(lambda c: secrets.drop_key(c, kid))
 
     async def revoke(self, token: str, expires_at: float) -> None:
-        def work(connection: Connection) -> None:
-            connection.execute(delete(revoked).where(revoked.c.expires_at < self._now(connection)))
-            _REVOKE(connection, token=token, expires_at=expires_at)
-
-        await self._database.write(work)
+        await self._database.write(lambda c: secrets.revoke(c, self._now(c), token, expires_at))
 
     async def is_revoked(self, token: str) -> bool:
-        query = select(revoked.c.token).where(revoked.c.token == token)
-        return await self._database.read(lambda c: c.execute(query).scalar() is not None)
+        return await self._database.read(lambda c: secrets.is_revoked(c, token))

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -33,6 +33,15 @@ _BROKEN_OFF: Final = {"40001", "40P01", "23503", "23505"}
 another transaction was faster than a check in this one: the next attempt sees what it did."""
 
 Answer = TypeVar("Answer")
+
+
+def settings(connection: Connection, names: Sequence[str]) -> Mapping[str, str]:
+    """The server's settings of these names; none of SQLite."""
+    if connection.dialect.name != "postgresql":
+        return {}
+    query = text("SELECT name, setting FROM pg_settings WHERE name = ANY(:names)")
+    rows = connection.execute(query, {"names": list(names)})
+    return {row.name: row.setting for row in rows}
 
 
 class PostgresqlDatabase:

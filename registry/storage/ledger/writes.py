@@ -103,7 +103,7 @@ def put_manifest(
         repository=put.repository,
         at=now,
         manifest=put.manifest,
-        references=_references(put),
+        references=put.references,
         blobs=tuple(found.values()),
         tags=tuple(each.name for each in put.tags),
         records=tuple(states),
@@ -229,15 +229,6 @@ def _linked(
 def _manifests(connection: Connection, here: int, wanted: Iterable[Digest]) -> set[Digest]:
     rows = _MANIFESTS(connection, sorted(str(each) for each in wanted), here=here)
     return {Digest.parse(row.digest) for row in rows}
-
-
-def _references(put: ManifestPut) -> tuple[tuple[str, str], ...]:
-    """(digest, kind) of what the manifest names, each digest once."""
-    named = {str(each): "blob" for each in put.blobs}
-    named |= {str(each): "manifest" for each in put.manifests}
-    if put.manifest.subject is not None:
-        named.setdefault(str(put.manifest.subject), "subject")
-    return tuple(sorted(named.items()))
 
 
 def _tag_key(name: RepositoryName, wanted: str) -> str:

@@ -1,8 +1,7 @@
 """Names in dicts: the model that every other ledger is compared with."""
 
 import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from registry.limits import Allowance, Leave
@@ -32,12 +31,8 @@ from registry.storage.records import (
     Segment,
     StoreIdentity,
     Upload,
+    new_uuid,
 )
-
-
-def new_uuid() -> str:
-    """A fresh id of an image record or an upload."""
-    return str(uuid.uuid4())
 
 
 class MemoryLedger:
@@ -113,9 +108,8 @@ class MemoryLedger:
         return sorted((name for name in found if str(name) > after), key=str)[:limit]
 
     async def list_links(self, digest: Digest, *, limit: int) -> list[RepositoryName]:
-        return sorted((name for name, linked in self._names.links if linked == digest), key=str)[
-            :limit
-        ]
+        linked = (name for name, held in self._names.links if held == digest)
+        return sorted(linked, key=str)[:limit]
 
     # -- uploads --------------------------------------------------------------------------------
 
@@ -198,10 +192,6 @@ class MemoryLedger:
         missing += [each for each in put.manifests if (name, each) not in self._names.manifests]
         if missing and not put.sparse:
             raise ManifestBlobUnknown({"missing": [str(each) for each in missing]})
-        references = [(str(each), "blob") for each in put.blobs]
-        references += [(str(each), "manifest") for each in put.manifests]
-        if put.manifest.subject is not None:
-            references.append((str(put.manifest.subject), "subject"))
         here = sorted(each for each in put.blobs if (name, each) in self._names.links)
         now = self._clock()
         return self._change(
@@ -210,12 +200,10 @@ class MemoryLedger:
                 repository=name,
                 at=now,
                 manifest=put.manifest,
-                references=tuple(references),
+                references=put.references,
                 blobs=tuple(self._names.blobs[each] for each in here),
                 tags=tuple(tag.name for tag in put.tags),
-                records=tuple(
-                    self._names.resolve(name.project, put.drafts, now, self._fresh_ids())
-                ),
+                records=tuple(self._names.resolve(name.project, put.drafts, now, self._new_id)),
             )
         )
 
@@ -354,10 +342,6 @@ class MemoryLedger:
         self._names.links[repository, blob.digest] = self._clock()
         if is_new and self._names.is_named(repository, blob.digest):
             self._change(Change("link", repository, self._clock(), blobs=(blob,)))
-
-    def _fresh_ids(self) -> Iterator[str]:
-        while True:
-            yield self._new_id()
 
     def _find_record(self, record: str) -> RecordState:
         found = self._names.records.get(record)

@@ -1,6 +1,6 @@
 """Names and records in dicts: what the ledger's model knows, and how a change alters it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from registry.oci.chain import RecordDraft
@@ -94,18 +94,17 @@ class Names:
         return None
 
     def resolve(
-        self, project: str, drafts: Iterable[RecordDraft], now: float, fresh: Iterable[str]
+        self, project: str, drafts: Iterable[RecordDraft], now: float, new_id: Callable[[], str]
     ) -> list[RecordState]:
-        """The records that *drafts* make or alter; new ones take their ids from *fresh*."""
+        """The records that *drafts* make or alter; new ones take their ids from *new_id*."""
         ids: dict[str | None, str] = {}
-        new_ids = iter(fresh)
         altered = []
         for draft in drafts:
             parent_id = None if draft.parent is None else ids[draft.parent]
             uses = tuple(sorted(ids[key] for key in draft.uses))
             present = self.find_by_key(project, draft.key)
             if present is None:
-                record = ImageRecord.begin(draft, project, parent_id, now, next(new_ids))
+                record = ImageRecord.begin(draft, project, parent_id, now, new_id())
                 state = RecordState(record, uses)
                 altered.append(state)
             else:
