@@ -1,7 +1,8 @@
 """What an agent knows durably: sets, containers, attempts, operations. Frozen; a change is a row.
 
 Moments ending in ``_at`` are seconds of CLOCK_BOOTTIME, which stands still for nobody and begins
-anew with the host; others are RFC 3339 in UTC.
+anew with the host; others are RFC 3339 in UTC. What ``setspec.status`` tells of the same things has
+other states and moments: a row changes with this agent's database, a status with the protocol.
 """
 
 import json

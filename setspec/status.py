@@ -161,7 +161,11 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Local storage."""
+    """Local storage.
+
+    *used* is what nobody can have any more, *reserved* what volumes were promised and have not
+    taken: what is left to be promised is capacity without both.
+    """
 
     name: str
     driver: str
@@ -169,8 +173,14 @@ class Pool:
     used_bytes: int
     reserved_bytes: int = 0
     capacity_inodes: int | None = None
+    """None: as many as there are bytes for."""
     used_inodes: int | None = None
     reserved_inodes: int = 0
+
+    @property
+    def free_bytes(self) -> int:
+        """What can be promised still."""
+        return max(self.capacity_bytes - self.used_bytes - self.reserved_bytes, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from setspec.status import Pool
 from volumes import label as labels
 from volumes.driver import DATA, Driver
 from volumes.faults import CannotHold, NoRoom, VolumeFailed, VolumeUnknown
 from volumes.files import flush
 from volumes.label import Label
 from volumes.mounts import unmount
-from volumes.room import Pool, Room, Use
+from volumes.room import Room, Use
 
 POOL: Final = "volumes"
 """The name of the pool."""

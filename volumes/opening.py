@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from setspec.status import Pool
 from volumes import btrfs, pool, project
 from volumes.disks import Disks
 from volumes.driver import DirectoryDriver, Driver
@@ -15,7 +16,6 @@ from volumes.kept import Volumes
 from volumes.loop import LoopDriver
 from volumes.project import ProjectQuota
 from volumes.quota import PlainQuota, Quota
-from volumes.room import Pool
 from volumes.settings import StorageSettings
 
 _DISKS: Final = "disks"

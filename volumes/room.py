@@ -1,4 +1,4 @@
-"""How much a directory may have, has, and a pool has left (pure)."""
+"""How much a directory may have, and has (pure)."""
 
 from dataclasses import dataclass
 
@@ -17,27 +17,3 @@ class Use:
 
     bytes: int | None = None
     inodes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
-    """Local storage.
-
-    *used* is what nobody can have any more, *reserved* what volumes were promised and have not
-    taken: what is left to be promised is capacity without both.
-    """
-
-    name: str
-    driver: str
-    capacity_bytes: int
-    used_bytes: int
-    reserved_bytes: int = 0
-    capacity_inodes: int | None = None
-    """None: as many as there are bytes for."""
-    used_inodes: int | None = None
-    reserved_inodes: int = 0
-
-    @property
-    def free_bytes(self) -> int:
-        """What can be promised still."""
-        return max(self.capacity_bytes - self.used_bytes - self.reserved_bytes, 0)
