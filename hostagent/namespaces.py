@@ -4,19 +4,16 @@ They are pinned as files, with no process in them, so no container's death ends 
 """
 
 import contextlib
-import os
 import socket
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 from hostagent.errors import StepFailed
-from hostbase.namespaces import checked, pin, set_up
-from hostbase.process import libc
+from hostbase.namespaces import device, is_pin, mount_tmpfs, pin, pin_again, set_up, unmount
+from hostbase.process import Known
 
 KINDS: Final = {"network": "net", "ipc": "ipc", "uts": "uts"}
 """The runtime-spec's names of the kinds, and the kernel's."""
-_DETACH: Final = 2
 _ANNOUNCED: Final = ("all", "default")
 """A set that starts announces its addresses, so that nobody asks where it was before."""
 
@@ -48,12 +45,14 @@ class Namespaces:
         """Whether all that the set's containers share is there."""
         home = f"{self._root}/{set_id}"
         kinds = [KINDS[kind] for kind in self._kinds(host_network=host_network)]
-        own = _device(home)
-        shared = all(_device(f"{home}/{kind}") == _nsfs() for kind in kinds)
-        return shared and _device(f"{home}/shm") not in {None, own}
+        shared = all(is_pin(f"{home}/{kind}") for kind in kinds)
+        return shared and device(f"{home}/shm") not in {None, device(home)}
 
-    def pin(self, set_id: str, hostname: str, shm_bytes: int, *, host_network: bool) -> None:
-        """Make what is shared. Only while no container of the set is there."""
+    def pin(
+        self, set_id: str, hostname: str, shm_bytes: int, *, host_network: bool,
+        running: Known | None = None,
+    ) -> None:  # fmt: skip
+        """Make what is shared; while a process of the set is *running*, that is what it has."""
         self.drop(set_id)
         home = self._root / set_id
         home.mkdir(mode=0o700, parents=True)
@@ -69,20 +68,23 @@ class Namespaces:
                 set_up("lo")
 
         shm = self.shm(set_id)
-        options = f"size={shm_bytes},mode=1777".encode()
+        files = {KINDS[kind]: path for kind, path in paths.items()}
         try:
-            pin({KINDS[kind]: path for kind, path in paths.items()}, prepare)
             shm.mkdir(mode=0o700)
-            checked(libc().mount(b"shm", os.fsencode(shm), b"tmpfs", 2 | 4 | 8, options))
+            if running is not None:
+                pin_again(files, running, "/dev/shm", shm)  # noqa: S108 - a container's
+            else:
+                pin(files, prepare)
+                mount_tmpfs(shm, shm_bytes)
         except OSError as error:
+            self.drop(set_id)
             raise StepFailed(f"no namespaces or /dev/shm can be made: {error}") from error
 
     def drop(self, set_id: str) -> None:
         """Leave nothing of what is shared; nothing where nothing is."""
         home = self._root / set_id
         for path in (*(home / name for name in KINDS.values()), self.shm(set_id)):
-            while libc().umount2(os.fsencode(path), _DETACH) == 0:
-                continue
+            unmount(path)
             with contextlib.suppress(FileNotFoundError):
                 path.rmdir() if path == self.shm(set_id) else path.unlink()
         with contextlib.suppress(FileNotFoundError):
@@ -91,17 +93,3 @@ class Namespaces:
     def sets(self) -> list[str]:
         """The sets of which something is pinned."""
         return sorted(path.name for path in self._root.iterdir())
-
-
-def _device(path: str) -> int | None:
-    """The file system that a file is of; None where there is none."""
-    try:
-        return os.stat(path).st_dev  # noqa: PTH116 - looked at very often
-    except FileNotFoundError:
-        return None
-
-
-@cache
-def _nsfs() -> int | None:
-    """The file system of all namespaces."""
-    return _device("/proc/self/ns/net")

@@ -22,6 +22,8 @@ from setspec.normal import RestartPolicy, Workload
 
 CREATE_TRIES: Final = 3
 """After so many a gray update is rolled back."""
+PIN_TRIES: Final = 2
+"""After so many what runs is ended, since nothing of it can be pinned again."""
 _KILL_AGAIN: Final = 1.0
 _EXIT_PATIENCE: Final = 0.2
 """Seconds, as the next three."""
@@ -214,12 +216,15 @@ def _run(draft: _Draft) -> None:
 
 
 def _pin(draft: _Draft) -> None:
-    """Namespaces are made once nothing is left that was in former ones."""
+    """Namespaces are those of what runs; where they cannot be, that ends, and they are new ones."""
+    trouble = draft.seen.troubles.get(sets.PinNamespaces.name())
+    if trouble is not None and trouble.count >= PIN_TRIES and not _stop_all(draft):
+        return
     left = [each for each in draft.seen.attempts.values() if each.exists]
     for each in left:
         if each.id not in draft.seen.alive:
             draft.add(attempts.Remove(each.set, each.id))
-    if not left:
+    if all(each.id in draft.seen.alive for each in left):
         draft.add(sets.PinNamespaces(draft.seen.row.set))
 
 

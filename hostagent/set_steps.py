@@ -82,7 +82,10 @@ class ReleaseImages(Step):
 
 @dataclass(frozen=True, slots=True)
 class PinNamespaces(Step):
-    """Make what the containers of the set share; its ports are to be made anew then."""
+    """Make what the containers of the set share; its ports are to be made anew then.
+
+    Where some run, it is theirs that was unmounted, and it is mounted again.
+    """
 
     def intend(self, host: Host) -> None:
         with host.store.transaction():
@@ -91,11 +94,14 @@ class PinNamespaces(Step):
 
     def act(self, host: Host, _: None) -> None:
         desired = self.desired(host)
+        inits = (each.init for each in host.store.rows(Attempt, set=self.set))
+        running = next((each for each in inits if each is not None and each.alive), None)
         host.namespaces.pin(
             self.set,
             desired.allocation.hostname,
             desired.spec.limits.shm,
             host_network=desired.spec.host_network,
+            running=running,
         )
 
 

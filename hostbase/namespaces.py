@@ -5,20 +5,32 @@ fraction of the price: nothing is forked, and no program is loaded.
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
 import struct
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from hostbase.process import libc
+from hostbase.process import Known, libc
 
 _NEW: Final = {"net": 0x40000000, "ipc": 0x08000000, "uts": 0x04000000}
 """By their names in /proc/PID/ns: sched.h, CLONE_NEW…"""
+_NEW_MOUNTS, _NEW_ROOT = 0x00020000, 0x00000200
 _BIND: Final = 0x1000
+_DETACH: Final = 2
+_OPEN_TREE, _MOVE_MOUNT = 428, 429
+_HERE: Final = -100
+_EMPTY_PATH: Final = 4
+_CLONE: Final = 1
+_NO_LINK: Final = 0x100
+"""linux/mount.h and fcntl.h: AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLONE, AT_SYMLINK_…"""
+_TMPFS: Final = 0x01021994
+"""statfs(2): TMPFS_MAGIC."""
 _GET_FLAGS, _SET_FLAGS = 0x8913, 0x8914
 _UP: Final = 1
 _REQUEST: Final = "16sH22x"
@@ -33,6 +45,74 @@ def pin(files: Mapping[str, Path], prepare: Callable[[], None]) -> None:
     """
     with ThreadPoolExecutor(1, "namespaces") as apart:
         apart.submit(_pin, files, prepare).result()
+
+
+def pin_again(files: Mapping[str, Path], of: Known, place: str, target: Path) -> None:
+    """Pin the namespaces that a process is in as files, which must be there, and its tmpfs too.
+
+    That is mounted at *place* where the process looks, so no link of its leads anywhere else, and
+    then at *target*. Raises OSError, also where the process is in a namespace of the caller's, or
+    has ended meanwhile; what was pinned then stays pinned.
+    """
+    with ThreadPoolExecutor(1, "namespaces") as apart:
+        handle = apart.submit(_tmpfs, place, of.pid).result()
+    try:
+        words = (handle, b"", _HERE, os.fsencode(target), _EMPTY_PATH)
+        checked(libc().syscall(_MOVE_MOUNT, *words))
+    finally:
+        os.close(handle)
+    for kind, path in files.items():
+        there = f"/proc/{of.pid}/ns/{kind}"
+        if Path(there).stat().st_ino == Path(f"/proc/self/ns/{kind}").stat().st_ino:
+            raise OSError(errno.EINVAL, f"process {of.pid} has no {kind} namespace of its own")
+        checked(libc().mount(there.encode(), os.fsencode(path), None, _BIND, None))
+    if not of.alive:  # so its pid may have been another's
+        raise ProcessLookupError(errno.ESRCH, f"process {of.pid} has ended")
+
+
+def is_pin(path: str) -> bool:
+    """Whether a namespace is pinned there."""
+    return device(path) == _nsfs()
+
+
+def mount_tmpfs(path: Path, size: int) -> None:
+    """Mount *size* bytes of memory, in which everybody may write. Raises OSError."""
+    options = f"size={size},mode=1777".encode()
+    checked(libc().mount(b"shm", os.fsencode(path), b"tmpfs", 2 | 4 | 8, options))
+
+
+def unmount(path: Path) -> None:
+    """Have nothing mounted there, however often it was; who uses it still, keeps it."""
+    while libc().umount2(os.fsencode(path), _DETACH) == 0:
+        continue
+
+
+def device(path: str) -> int | None:
+    """The file system that a file is of; None where there is none."""
+    try:
+        return os.stat(path).st_dev  # noqa: PTH116 - looked at very often
+    except FileNotFoundError:
+        return None
+
+
+@cache
+def _nsfs() -> int | None:
+    """The file system of all namespaces."""
+    return device("/proc/self/ns/net")
+
+
+def _tmpfs(place: str, pid: int) -> int:
+    """A handle of a mount, as it is in another's mount namespace, which the thread enters."""
+    with Path(f"/proc/{pid}/ns/mnt").open("rb") as theirs:
+        checked(libc().unshare(_NEW_ROOT))
+        checked(libc().setns(theirs.fileno(), _NEW_MOUNTS))
+    words = (_HERE, place.encode(), _CLONE | os.O_CLOEXEC | _NO_LINK)
+    handle: int = checked(libc().syscall(_OPEN_TREE, *words))
+    about = ctypes.create_string_buffer(256)
+    if libc().fstatfs(handle, about) or ctypes.c_long.from_buffer(about).value != _TMPFS:
+        os.close(handle)
+        raise OSError(errno.EINVAL, f"process {pid} has no tmpfs at {place}")
+    return handle
 
 
 def _pin(files: Mapping[str, Path], prepare: Callable[[], None]) -> None:
@@ -51,8 +131,9 @@ def set_up(interface: str) -> None:
         fcntl.ioctl(asked, _SET_FLAGS, struct.pack(_REQUEST, interface.encode(), flags | _UP))
 
 
-def checked(status: int) -> None:
-    """Raise OSError where a call of the C library has failed."""
+def checked(status: int) -> int:
+    """What a call of the C library has answered. Raises OSError where it has failed."""
     if status < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+    return status

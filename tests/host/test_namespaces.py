@@ -7,6 +7,10 @@ import pytest
 
 from hostagent.errors import StepFailed
 from hostagent.namespaces import Namespaces
+from hostagent.records import OperationState
+from setspec.desired import Restart
+from support.agents import Agent, changed, operated, placed, running_agent, shop
+from support.environment import wait_until
 from support.hostplaces import HostPlace
 
 NOTIFY = Path("/proc/sys/net/ipv4/conf/all/arp_notify")
@@ -71,3 +75,53 @@ def test_what_the_kernel_refuses_is_said_and_leaves_nothing(place: HostPlace) ->
     assert not namespaces.is_pinned("s1", host_network=False)
     namespaces.drop("s1")
     assert namespaces.sets() == []
+
+
+def test_what_is_unmounted_under_containers_is_pinned_again_out_of_them(place: HostPlace) -> None:
+    with running_agent(place) as agent:
+        desired = placed(shop({}, {}, networks=[{"name": "default"}]))
+        agent.take(desired)
+        agent.wait_running(desired)
+        where = "readlink /proc/self/ns/net /proc/self/ns/ipc; hostname; cat /dev/shm/kept"
+        agent.run_in(desired, "c0", "sh", "-c", "echo words > /dev/shm/kept")
+        shared = agent.run_in(desired, "c0", "sh", "-c", where)
+        former = agent.current(desired, "c0"), agent.current(desired, "c1")
+        agent.host.namespaces.drop(desired.set)
+        asked, operation = operated(desired, Restart(containers=("c1",)))
+        agent.take(asked)
+        assert agent.wait_operation(operation).state is OperationState.DONE
+        agent.wait_running(desired)
+        assert agent.current(desired, "c0") == former[0]
+        assert agent.current(desired, "c1").id != former[1].id
+        assert agent.run_in(desired, "c1", "sh", "-c", where) == shared
+        assert "10.211.0.2/24" in agent.run_in(desired, "c1", "ip", "addr", "show", "eth0")
+        assert not own_only(agent, desired.set)
+        agent.delete(desired)
+    assert place.leftovers() == {}
+
+
+def own_only(agent: Agent, set_id: str) -> list[str]:
+    """Kinds of a set's namespaces that are pinned, and are this process's."""
+    pinned = agent.host.namespaces.all(set_id, host_network=False)
+    names = {"network": "net", "ipc": "ipc", "uts": "uts"}
+    return [
+        kind for kind, path in pinned.items()
+        if path.stat().st_ino == Path(f"/proc/self/ns/{names[kind]}").stat().st_ino
+    ]  # fmt: skip
+
+
+def test_containers_with_nothing_to_pin_again_are_replaced(place: HostPlace) -> None:
+    """Those of a generation on the host's network have none of their own."""
+    with running_agent(place) as agent:
+        document = shop({"stop": {"grace_s": 0}})
+        first = placed({**document, "host_network": True})
+        agent.take(first)
+        agent.wait_running(first)
+        former = agent.current(first, "c0")
+        second = changed(first, document)
+        agent.take(second)
+        wait_until(lambda: agent.current(second, "c0").id != former.id, "another container", 60)
+        agent.wait_running(second)
+        assert not own_only(agent, second.set)
+        agent.delete(second)
+    assert place.leftovers() == {}

@@ -119,6 +119,18 @@ BEGINNING: dict[str, Case] = {
         lambda: lost().attempt("c0", ENDED).attempt("c1", ENDED),
         ["remove a0", "remove a1"],
     ),
+    "namespaces were unmounted under what runs": (
+        lambda: lost().ready("c0").attempt("c1", ENDED),
+        ["remove a1"],
+    ),
+    "namespaces were unmounted, and all that is left runs": (
+        lambda: lost().ready("c0", "c1"),
+        ["pin-namespaces"],
+    ),
+    "what runs has none that could be pinned": (
+        lambda: lost().ready("c0", "c1").trouble("pin-namespaces", count=2),
+        ["stop a1"],
+    ),
     "namespaces are gone, nothing is left": (
         lambda: lost().attempt("c0", REMOVED).attempt("c1", REMOVED),
         ["pin-namespaces"],
