@@ -43,6 +43,10 @@ class StepFailed(HostError):
     """A step could not be done; it is tried again after a while."""
 
 
+class CannotBe(StepFailed):
+    """What is asked for cannot be, however often it is tried; an operation has failed then."""
+
+
 class RuntimeFailed(StepFailed):
     """The OCI runtime or its monitor said no."""
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hostagent.errors import StepFailed
+from hostagent.errors import CannotBe, StepFailed
 from hostagent.namespaces import Namespaces
 from hostagent.ports import Images, Json, Network, Runtime, Volumes
 from hostagent.readings import Readings
@@ -33,6 +33,13 @@ def since_boot() -> float:
 def moment() -> str:
     """Now, as RFC 3339 in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Secrets(dict[str, str]):
+    """What a set's references stand for; what is not among them ended with the boot."""
+
+    def __missing__(self, name: str) -> str:
+        raise CannotBe("a secret ended with the boot: send the set, or ask for this, once more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +153,13 @@ class Host:
 
     @staticmethod
     def deploy(root: Path, files: Iterable[File], secrets: Mapping[str, str]) -> None:
-        """Put files into a root filesystem. Raises StepFailed."""
+        """Put files into a root filesystem. Raises CannotBe."""
         for file in files:
             data, mode = file.data(secrets), int(file.mode, 8)
             try:
                 inroot.write(root, file.path, data, mode=mode, uid=file.uid, gid=file.gid)
             except inroot.CannotReach as error:
-                raise StepFailed(str(error)) from None
+                raise CannotBe(str(error)) from None
 
     def files(self, set_id: str, container: str) -> tuple[File, ...]:
         """The files that operations have deployed into a container."""
@@ -172,22 +179,17 @@ class Host:
         if merged:
             write_private(self.layout.secrets / f"{set_id}.json", merged)
 
-    def secrets(self, set_id: str) -> dict[str, str]:
+    def secrets(self, set_id: str) -> Secrets:
         """What a set's references stand for."""
         path = self.layout.secrets / f"{set_id}.json"
-        if not path.exists():
-            return {}
-        known: dict[str, str] = json.loads(path.read_text())
-        return known
+        return Secrets(json.loads(path.read_text()) if path.exists() else {})
 
     def password(self, set_id: str, ssh: Ssh) -> str | None:
-        """The hash that lets root in; None where only keys do. Raises StepFailed."""
+        """The hash that lets root in; None where only keys do. Raises CannotBe."""
         if ssh.password is None:
             return None
         known, name = self.secrets(set_id), ssh.password.secret_ref
-        if name not in known:
-            raise StepFailed("ssh: the password's hash is lost with the boot: send the set again")
-        return known.get(f"over:{name}", known[name])
+        return known.get(f"over:{name}") or known[name]
 
     def override_password(self, set_id: str, ssh: Ssh, fresh: SecretRef) -> None:
         """Have *fresh* stand in the document's password's place, until that is another one."""

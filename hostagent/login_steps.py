@@ -1,15 +1,15 @@
 """Steps of logging in by ssh: sshd made beside a container, and root's password changed."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hostagent.attempt_steps import Make
-from hostagent.errors import StepFailed
-from hostagent.host import Host, moment, write_private
+from hostagent.errors import CannotBe, StepFailed
+from hostagent.host import Host, write_private
 from hostagent.ports import Made
 from hostagent.recipes import Recipe, login_recipe
-from hostagent.records import Attempt, ContainerRow, OperationState
+from hostagent.records import Attempt, ContainerRow
 from hostagent.set_steps import OperationStep
 from setspec.desired import SetPassword
 from setspec.shape import load
@@ -67,13 +67,13 @@ class CreateLogin(Make):
 class ChangePassword(OperationStep):
     """Have another password open the door, at once, and for each sshd that follows."""
 
-    def act(self, host: Host, _: None) -> None:
+    def act(self, host: Host, _: None) -> str | None:
         args = load(SetPassword, json.loads(self.found(host).args))
         spec = self.desired(host).spec.ssh
         assert spec is not None
-        host.override_password(self.set, spec, args.password)
+        try:
+            host.override_password(self.set, spec, args.password)
+        except CannotBe as error:
+            return str(error)
         change_password(host.layout.login(self.set), host.password(self.set, spec))
-
-    def confirm(self, host: Host, _: None) -> None:
-        done = OperationState.DONE
-        host.store.put(replace(self.found(host), state=done, ended=moment()))
+        return None

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
+from hostagent.errors import CannotBe
 from hostagent.host import Host, moment, remove_tree
 from hostagent.ports import ReadyImage
 from hostagent.recipes import workload_of
@@ -48,7 +49,7 @@ class Prepare(Step):
         here: dict[tuple[str, str | None], ReadyImage] = {}
         for placed in desired.allocation.images:
             named = placed.credential
-            credential = secrets.get(named.secret_ref) if named is not None else None
+            credential = secrets[named.secret_ref] if named is not None else None
             reference = placed.reference
             if placed.digest and "@" not in reference:
                 reference = f"{reference}@{placed.digest}"
@@ -258,6 +259,13 @@ class OperationStep(Step):
         """The operation's row."""
         return host.store.find(OperationRow, id=self.operation)
 
+    def confirm(self, host: Host, result: str | None) -> None:
+        """It has ended: with what failed, or well."""
+        state = OperationState.FAILED if result else OperationState.DONE
+        row, ended = self.found(host), moment()
+        began = row.started or ended
+        host.store.put(replace(row, state=state, reason=result, started=began, ended=ended))
+
 
 @dataclass(frozen=True, slots=True)
 class BeginOperation(OperationStep):
@@ -268,7 +276,7 @@ class BeginOperation(OperationStep):
     def act(self, host: Host, _: None) -> None:
         """Only the row is written."""
 
-    def confirm(self, host: Host, _: None) -> None:
+    def confirm(self, host: Host, _: str | None) -> None:
         targets = json.dumps(dict(self.targets))
         running = OperationState.RUNNING
         row = replace(self.found(host), state=running, targets=targets, started=moment())
@@ -279,19 +287,20 @@ class BeginOperation(OperationStep):
 class DeployFiles(OperationStep):
     """Put an operation's files into a container, and into each that follows it."""
 
-    def act(self, host: Host, _: None) -> None:
+    def act(self, host: Host, _: None) -> str | None:
         args = load(Deploy, json.loads(self.found(host).args))
-        host.remember_files(self.set, args.container, args.files)
         row = host.store.find(ContainerRow, set=self.set, name=args.container)
-        for attempt in host.store.rows(Attempt, set=self.set, container=args.container):
-            if attempt.id in {row.current, row.next}:
-                most = workload_of(attempt.spec).limits.writable
-                root = host.images.prepare(attempt.disk, attempt.digest, most)
-                host.deploy(root, args.files, host.secrets(self.set))
-
-    def confirm(self, host: Host, _: None) -> None:
-        done = OperationState.DONE
-        host.store.put(replace(self.found(host), state=done, ended=moment()))
+        secrets = host.secrets(self.set)
+        try:
+            for attempt in host.store.rows(Attempt, set=self.set, container=args.container):
+                if attempt.id in {row.current, row.next}:
+                    most = workload_of(attempt.spec).limits.writable
+                    root = host.images.prepare(attempt.disk, attempt.digest, most)
+                    host.deploy(root, args.files, secrets)
+        except CannotBe as error:
+            return str(error)
+        host.remember_files(self.set, args.container, args.files)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,15 +309,6 @@ class EndOperation(OperationStep):
 
     failure: str | None = None
 
-    def act(self, host: Host, _: None) -> None:
+    def act(self, _: Host, __: None) -> str | None:
         """Only the row is written."""
-
-    def confirm(self, host: Host, _: None) -> None:
-        state = OperationState.FAILED if self.failure else OperationState.DONE
-        row = self.found(host)
-        ended = moment()
-        host.store.put(
-            replace(
-                row, state=state, reason=self.failure, started=row.started or ended, ended=ended
-            )
-        )
+        return self.failure

@@ -7,8 +7,10 @@ from hostagent.describe import describe
 from hostagent.errors import Conflict
 from hostagent.intake import take_set
 from hostagent.records import Attempt, AttemptState, SetRow
-from setspec.desired import Level
-from support.agents import Agent, at, placed, running_agent, shop, stays
+from setspec.desired import Deploy, Level, SetPassword, SyncStatus
+from setspec.normal import File, SecretRef
+from sshd.password import hashed
+from support.agents import Agent, at, operated, placed, running_agent, shop, stays
 from support.environment import wait_until
 from support.hostplaces import HostPlace
 
@@ -152,6 +154,36 @@ def test_after_a_reboot_nothing_starts_before_the_shim_was_heard(place: HostPlac
     reboot(place)
     with running_agent(place, boot="boot-3", autostart=True) as agent:
         agent.wait_running(desired)
+        agent.delete(desired)
+
+
+def test_an_operation_whose_secret_ended_with_the_boot_fails_and_holds_up_no_other(
+    place: HostPlace,
+) -> None:
+    desired = placed(shop({}, networks=[{"name": "default"}], ssh={"password": "correct horse"}))
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        agent.keeper.close()
+        file = File(path="/etc/secret", content=SecretRef(secret_ref="fresh"))  # noqa: S106
+        operations = []
+        for args in (
+            SetPassword(password=SecretRef(secret_ref="fresh")),  # noqa: S106
+            Deploy(container="c0", files=(file,)),
+            SyncStatus(),
+        ):
+            asked, operation = operated(desired, args)
+            agent.take_secret(asked, "fresh", hashed("another horse"))
+            operations.append(operation)
+    reboot(place)
+    with running_agent(place, boot="boot-2") as agent:
+        ended = [agent.wait_operation(each) for each in operations]
+        assert [each.state for each in ended] == ["failed", "failed", "done"]
+        why = "a secret ended with the boot: send the set, or ask for this, once more"
+        assert [each.reason for each in ended] == [why, why, None]
+        agent.take(desired)  # the shim is heard
+        agent.wait_running(desired)
+        assert not agent.host.files(desired.set, "c0")
         agent.delete(desired)
 
 

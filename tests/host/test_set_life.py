@@ -3,8 +3,9 @@ from itertools import pairwise
 
 from hostagent.describe import describe
 from hostagent.records import AttemptState, SetRow, Trouble
-from setspec.desired import Level
-from support.agents import at, placed, running_agent, shop, stays
+from setspec.desired import Deploy, Level, Restart
+from setspec.normal import File
+from support.agents import at, operated, placed, running_agent, shop, stays
 from support.environment import many_files_open, wait_until
 from support.hostplaces import HostPlace
 
@@ -243,3 +244,24 @@ def test_files_users_variables_and_host_names_are_as_the_document_says(place: Ho
         assert secrets.stat().st_mode & 0o777 == 0o600
         agent.delete(desired)
         assert (volume / "kept").exists()
+
+
+def test_a_file_that_cannot_be_there_fails_once_and_keeps_no_container_from_its_next_run(
+    place: HostPlace,
+) -> None:
+    desired = placed(shop())
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        former = agent.current(desired, "c0")
+        files = (File(path="/edition/file", content="words"),)
+        asked, deploy = operated(desired, Deploy(container="c0", files=files))
+        agent.take(asked)
+        ended = agent.wait_operation(deploy)
+        assert ended.state == "failed"
+        assert ended.reason == "/edition/file cannot be written: Not a directory"
+        asked, restart = operated(desired, Restart())
+        agent.take(asked)
+        assert agent.wait_operation(restart).state == "done"
+        assert agent.current(desired, "c0").id != former.id
+        agent.delete(desired)
