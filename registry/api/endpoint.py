@@ -9,9 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from registry.auth.ports import Action, Principal
 from registry.oci.errors import (
-    ManifestUnknown,
     MethodUnsupported,
-    NameUnknown,
     RegistryError,
     RouteUnknown,
     StorageUnavailable,
@@ -59,12 +57,8 @@ class Endpoint:
         storage: Storage = request.app.state.storage
         try:
             return await self._carry_out(request, storage)
-        except (ManifestUnknown, NameUnknown) as error:
-            if storage.disagreement is not None:
-                return render(StorageUnavailable(storage.disagreement))
-            return render(error)
         except RegistryError as error:
-            return render(error)
+            return render(storage.believed(error))
 
     async def _carry_out(self, request: Request, storage: Storage) -> Response:
         method = "GET" if request.method == "HEAD" else request.method

@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 from registry.auth.ports import Principal
 from registry.bodies import read_json
 from registry.oci.errors import (
-    ManifestUnknown,
     MethodUnsupported,
     RegistryError,
     RouteUnknown,
@@ -67,12 +66,8 @@ class Endpoint:
         storage: Storage = request.app.state.storage
         try:
             return await self._carry_out(request, storage)
-        except ManifestUnknown as error:
-            if storage.disagreement is not None:
-                return refusal(StorageUnavailable(storage.disagreement))
-            return refusal(error)
         except RegistryError as error:
-            return refusal(error)
+            return refusal(storage.believed(error))
 
     async def _carry_out(self, request: Request, storage: Storage) -> Response:
         method = "GET" if request.method == "HEAD" else request.method

@@ -3,10 +3,18 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from registry.limits import UNBOUNDED, Allowances, FixedAllowances
 from registry.oci.digest import Digest, Hasher
+from registry.oci.errors import (
+    BlobUnknown,
+    BlobUploadUnknown,
+    ManifestUnknown,
+    NameUnknown,
+    RegistryError,
+    StorageUnavailable,
+)
 from registry.oci.image import ImageConfig
 from registry.storage.layout import new_object_name
 from registry.storage.ports.blobs import BlobStore
@@ -16,6 +24,7 @@ from registry.storage.projection import Openings
 from registry.storage.records import BlobRecord, Position, Upload
 
 Value = TypeVar("Value")
+ABSENCES: Final = (BlobUnknown, BlobUploadUnknown, ManifestUnknown, NameUnknown)
 
 
 class Flush(Protocol):
@@ -143,6 +152,12 @@ class Storage:
     @disagreement.setter
     def disagreement(self, verdict: str | None) -> None:
         self.conclude(verdict, self.ledger.interruptions)
+
+    def believed(self, error: RegistryError) -> RegistryError:
+        """What is told of *error*: that something is absent only while ledger and store agree."""
+        if isinstance(error, ABSENCES) and self.disagreement is not None:
+            return StorageUnavailable(self.disagreement)
+        return error
 
     def conclude(self, verdict: str | None, seen: int) -> None:
         """Note what a comparison came to that began after *seen* interruptions."""

@@ -23,10 +23,6 @@ from starlette.types import Lifespan, Message, Receive, Scope, Send
 from registry import metrics
 from registry.auth.ports import WHOLE
 from registry.oci.errors import (
-    BlobUnknown,
-    BlobUploadUnknown,
-    ManifestUnknown,
-    NameUnknown,
     RegistryError,
     StorageUnavailable,
 )
@@ -140,14 +136,10 @@ class Application:
             answer.resource = found.resource
             route = routes.choose(found, request.method)
             return await self._carry_out(request, found, route)
-        except (BlobUnknown, ManifestUnknown, NameUnknown, BlobUploadUnknown) as error:
-            if self._storage.disagreement is not None:
-                return render(StorageUnavailable(self._storage.disagreement))
-            return render(error)
         except RegistryError as error:
             if isinstance(error, StorageUnavailable):
                 _log.warning("%s %s: %s", request.method, request.scope["path"], error)
-            return render(error)
+            return render(self._storage.believed(error))
 
     async def _carry_out(
         self, request: Request, found: routes.Match, route: routes.Route

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,15 +64,6 @@ class Place:
     async def unneeded(self) -> list[tuple[str, Digest]]:
         found = await self.collection.unneeded_links(self.before)
         return [(str(each.repository), each.digest) for each in found]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-    else:
-        with own_schema(request.getfixturevalue("postgres_url")) as url:
-            yield url
 
 
 @pytest.fixture

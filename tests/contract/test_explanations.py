@@ -341,11 +341,6 @@ CASES: list[Callable[[Place], Awaitable[list[str]]]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    return Template(tmp_path_factory.mktemp("template"))
-
-
 @pytest.fixture
 async def place(template: Template, tmp_path: Path) -> AsyncIterator[Place]:
     clock = Clock()

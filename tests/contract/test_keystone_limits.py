@@ -22,11 +22,6 @@ def limits(openstack: OpenStack) -> Iterator[UnifiedLimits]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 async def allowances(openstack: OpenStack, clock: Clock) -> AsyncIterator[KeystoneAllowances]:
     user = openstack.users["registry"]
     service = v3.Password(

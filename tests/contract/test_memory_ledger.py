@@ -8,11 +8,6 @@ from registry.storage.ports.ledger import Ledger
 from support.ledgers import Clock
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 class TestMemoryLedger(LedgerContract):
     @pytest.fixture
     def ledger(self, clock: Clock) -> Ledger:

@@ -1,6 +1,6 @@
 """The outbox on SQLite, between two processes, and on a real PostgreSQL."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,23 +14,7 @@ from registry.oci.names import Tag
 from registry.storage.ledger import SqlLedger, apply, marks, outbox, schema, sightings
 from registry.storage.ledger.prepared import upsert
 from registry.storage.projection import Due
-from support.ledgers import SHOES, Clock, Template, own_schema, put, tagged
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    return Template(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture
-def schema_url(postgres_url: str) -> Iterator[str]:
-    with own_schema(postgres_url) as url:
-        yield url
+from support.ledgers import SHOES, Clock, Template, put, tagged
 
 
 class Every(OutboxContract, SightingsContract, OpeningsContract):

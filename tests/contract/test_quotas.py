@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
@@ -20,7 +19,7 @@ from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.quota import Usage
 from registry.storage.records import BlobRecord, Segment
-from support.ledgers import HATS, MORE_SHOES, SHOES, Clock, blob, manifest, own_schema, put, store
+from support.ledgers import HATS, MORE_SHOES, SHOES, Clock, blob, manifest, put, store
 
 SOLE, LACE = blob("sole"), blob("lace")
 WHOLE = RepositoryName("shoes", "")
@@ -45,15 +44,6 @@ class Place:
 
     async def exact(self) -> None:
         assert await self.other.quotas.differences() == []
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-    else:
-        with own_schema(request.getfixturevalue("postgres_url")) as url:
-            yield url
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import pytest
@@ -28,7 +27,6 @@ from support.ledgers import (
     blob,
     find_by_key,
     manifest,
-    own_schema,
     put,
     store,
     tagged,
@@ -36,15 +34,6 @@ from support.ledgers import (
 
 NAMES = (SHOES, MORE_SHOES, HATS)
 EXPECTED = (BlobUnknown, ManifestUnknown, ManifestBlobUnknown)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-    else:
-        with own_schema(request.getfixturevalue("postgres_url")) as url:
-            yield url
 
 
 @pytest.fixture

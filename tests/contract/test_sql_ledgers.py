@@ -1,7 +1,7 @@
 """The ledger on SQLite and on a real PostgreSQL: the port's promises, one process or two."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -17,23 +17,7 @@ from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ledger.schema import metadata
 from registry.storage.ports.ledger import Ledger
-from support.ledgers import SHOES, Clock, Template, own_schema
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    return Template(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture
-def schema_url(postgres_url: str) -> Iterator[str]:
-    with own_schema(postgres_url) as url:
-        yield url
+from support.ledgers import SHOES, Clock, Template
 
 
 class TestSqliteLedger(LedgerContract):

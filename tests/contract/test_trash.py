@@ -1,6 +1,6 @@
 """What every Trash promises, on SQLite and on a real PostgreSQL."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from support.ledgers import (
     blob,
     find_by_key,
     manifest,
-    own_schema,
     put,
     put_index,
     store,
@@ -31,20 +30,6 @@ SOLE = blob("sole")
 V1 = Tag.parse("v1")
 A = manifest("a").digest
 IMAGE = put(SHOES, "a", "v1", blobs=(SOLE,), drafts=tagged(SHOES, "v1", "base", "x"))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-    else:
-        with own_schema(request.getfixturevalue("postgres_url")) as url:
-            yield url
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
