@@ -28,14 +28,10 @@ class CreateLogin(Make):
 
     def recipe(self, host: Host, row: ContainerRow) -> Recipe:
         _ = row
-        ssh = self.desired(host).spec.ssh
-        assert ssh is not None
-        return login_recipe(ssh, self._target(host))
+        return login_recipe(self.desired(host).spec.login, self._target(host))
 
     def write(self, host: Host, bundle: Path, attempt: Attempt) -> None:
-        spec = self.desired(host).spec.ssh
-        assert spec is not None
-        target = self._target(host)
+        spec, target = self.desired(host).spec.login, self._target(host)
         try:
             config = lay_out(
                 host.layout.login(self.set),
@@ -51,9 +47,8 @@ class CreateLogin(Make):
 
     def _target(self, host: Host) -> Attempt:
         """The container's attempt."""
-        ssh = self.desired(host).spec.ssh
-        assert ssh is not None
-        row = host.store.find(ContainerRow, set=self.set, name=ssh.container)
+        name = self.desired(host).spec.login.container
+        row = host.store.find(ContainerRow, set=self.set, name=name)
         return host.store.find(Attempt, id=row.current)
 
     def _pid(self, host: Host) -> int:
@@ -69,8 +64,7 @@ class ChangePassword(OperationStep):
 
     def act(self, host: Host, _: None) -> str | None:
         args = load(SetPassword, json.loads(self.found(host).args))
-        spec = self.desired(host).spec.ssh
-        assert spec is not None
+        spec = self.desired(host).spec.login
         try:
             host.override_password(self.set, spec, args.password)
         except CannotBe as error:

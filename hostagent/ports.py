@@ -135,6 +135,10 @@ class Volumes(Protocol):
         """Make a set's volumes, or find them; answer the directories to mount, by name."""
         ...
 
+    def are_open(self, desired: DesiredSet) -> bool:
+        """Whether a set's volumes were made, and can be mounted as they are."""
+        ...
+
     def objections(self, desired: DesiredSet) -> Iterable[tuple[int, str]]:
         """Which of the document's volumes cannot be as it says, and why."""
         ...

@@ -204,8 +204,8 @@ def _run(draft: _Draft) -> None:
         draft.add(sets.AttachNetwork(set_id))
         return
     _retire(draft)
-    if draft.steps and not seen.is_prepared:
-        return
+    if (draft.steps and not seen.is_prepared) or not seen.has_open_volumes:
+        return  # what is made without them would write into nobody's directory
     if seen.desired.level is Level.RUNNING:
         _let_in(draft)
     busy = _operate(draft)

@@ -41,6 +41,8 @@ class Seen:
     is_pinned: bool
     has_links: bool
     """The host's ends of all its ports are there."""
+    has_open_volumes: bool
+    """Its volumes are there, and nobody has unmounted one."""
     is_frozen: bool
     operations: tuple[OperationRow, ...]
     troubles: Mapping[str, Trouble]
@@ -106,8 +108,9 @@ class Seen:
 
     @property
     def has_volumes(self) -> bool:
-        """Whether its volumes were made for this generation."""
-        return parsed(self.row.volumes).get("generation") == self.row.generation
+        """Whether its volumes were made for this generation, and can be mounted."""
+        made = parsed(self.row.volumes).get("generation")
+        return self.has_open_volumes and made == self.row.generation
 
 
 def look(host: Host, row: SetRow) -> Seen:
@@ -129,6 +132,7 @@ def look(host: Host, row: SetRow) -> Seen:
         readings={name: reading for name, reading in readings.items() if reading is not None},
         is_pinned=host.namespaces.is_pinned(row.set, host_network=not is_own),
         has_links=all(map(host.network.is_attached, desired.allocation.ports)),
+        has_open_volumes=host.volumes.are_open(desired),
         is_frozen=host.runtime.is_frozen(row.set),
         operations=tuple(store.rows(OperationRow, set=row.set)),
         troubles={each.step: each for each in store.rows(Trouble, set=row.set)},

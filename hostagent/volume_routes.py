@@ -12,22 +12,18 @@ from hostagent.ports import Json
 
 def list_volumes(request: Request) -> Response:
     """All volumes, those that no set has any more too."""
-    host = _host(request)
-    taken = holders(host)
-    return JSONResponse([{**each, "in_use": each["id"] in taken} for each in host.volumes.all()])
+    return JSONResponse(_all(request))
 
 
 def show(request: Request) -> Response:
     """One volume, by its id or the first letters of it."""
-    host = _host(request)
-    found = _found(request, host)
-    return JSONResponse({**found, "in_use": found["id"] in holders(host)})
+    return JSONResponse(_found(request))
 
 
 def purge(request: Request) -> Response:
     """Remove a volume that no set has, and its bytes."""
     host = _host(request)
-    volume_id = _found(request, host)["id"]
+    volume_id = _found(request)["id"]
     with host.store.transaction():  # no set takes it meanwhile
         holder = holders(host).get(volume_id)
         if holder is not None:
@@ -42,9 +38,16 @@ def pools(request: Request) -> Response:
     return JSONResponse(_host(request).volumes.pools())
 
 
-def _found(request: Request, host: Host) -> Json:
+def _all(request: Request) -> list[Json]:
+    host = _host(request)
+    taken = holders(host)
+    return [{**each, "in_use": each["id"] in taken} for each in host.volumes.all()]
+
+
+def _found(request: Request) -> Json:
     name = request.path_params["volume"]
-    found = [each for each in host.volumes.all() if each["id"].startswith(name)]
+    near = [each for each in _all(request) if each["id"].startswith(name)]
+    found = [each for each in near if each["id"] == name] or near
     if len(found) != 1:
         raise NotHere(f"{len(found)} volumes of this host begin with {name!r}: see volume-list")
     return found[0]

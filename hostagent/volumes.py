@@ -7,7 +7,6 @@ from dataclasses import asdict
 from hostagent.errors import NotHere, StepFailed
 from hostagent.ports import Json
 from setspec.desired import DesiredSet, PlacedVolume
-from setspec.normal import Volume
 from setspec.status import VolumeStatus
 from volumes.faults import VolumeFailed, VolumeUnknown
 from volumes.kept import Wanted
@@ -25,18 +24,18 @@ class HostVolumes:
 
     def make(self, desired: DesiredSet) -> dict[str, str]:
         with told():
-            return {
-                placed.name: str(self._volumes.make(self._wanted(desired, placed, volume)))
-                for placed, volume in _placed(desired)
-            }
+            return {each.name: str(self._volumes.make(each)) for each in self._wanted(desired)}
+
+    def are_open(self, desired: DesiredSet) -> bool:
+        return all(self._volumes.is_open(each.id) for each in desired.allocation.volumes)
 
     def objections(self, desired: DesiredSet) -> Iterator[tuple[int, str]]:
         names = [volume.name for volume in desired.spec.volumes]
         with told():
-            for placed, volume in _placed(desired):
-                refusal = self._volumes.objection(self._wanted(desired, placed, volume))
+            for each in self._wanted(desired):
+                refusal = self._volumes.objection(each)
                 if refusal is not None:
-                    yield names.index(volume.name), refusal
+                    yield names.index(each.name), refusal
 
     def dismantle(self, desired: DesiredSet, *, purge: bool) -> list[str]:
         own = {placed.id for placed in desired.allocation.volumes}
@@ -81,24 +80,21 @@ class HostVolumes:
         with told():
             return [asdict(each) for each in self._storage.pools()]
 
-    def _wanted(self, desired: DesiredSet, placed: PlacedVolume, volume: Volume) -> Wanted:
-        return Wanted(
-            id=placed.id,
-            name=placed.name,
-            quota=volume.quota,
-            inodes=volume.inodes,
-            is_kept=volume.source is not None,
-            set=desired.set,
-            project=desired.project,
-            pool=placed.storage,
-            owner=self._owner,
-        )
-
-
-def _placed(desired: DesiredSet) -> Iterator[tuple[PlacedVolume, Volume]]:
-    declared = {volume.name: volume for volume in desired.spec.volumes}
-    for placed in desired.allocation.volumes:
-        yield placed, declared[placed.name]
+    def _wanted(self, desired: DesiredSet) -> Iterator[Wanted]:
+        declared = {volume.name: volume for volume in desired.spec.volumes}
+        for placed in desired.allocation.volumes:
+            volume = declared[placed.name]
+            yield Wanted(
+                id=placed.id,
+                name=placed.name,
+                quota=volume.quota,
+                inodes=volume.inodes,
+                is_kept=volume.source is not None,
+                set=desired.set,
+                project=desired.project,
+                pool=placed.storage,
+                owner=self._owner,
+            )
 
 
 @contextmanager

@@ -237,6 +237,12 @@ class SetSpec:
     partition: Partition = Partition()
     containers: tuple[Container, ...]
 
+    @property
+    def login(self) -> Ssh:
+        """How one logs in, where one does."""
+        assert self.ssh is not None
+        return self.ssh
+
     def workloads(self) -> Iterator[tuple[str, Workload]]:
         """Names and containers in the order in which they start, infra first."""
         if self.infra is not None:

@@ -36,6 +36,10 @@ class Driver(Protocol):
         """The directory to be mounted into containers, usable."""
         ...
 
+    def is_open(self, home: Path) -> bool:
+        """Whether that directory is what it should be, and nobody has unmounted it."""
+        ...
+
     def objection(self, home: Path, former: Room, room: Room) -> str | None:
         """Why a volume cannot be resized now, and what to do; None: it can."""
         ...
@@ -67,6 +71,9 @@ class DirectoryDriver:
 
     def open(self, home: Path) -> Path:
         return home / DATA
+
+    def is_open(self, home: Path) -> bool:
+        return (home / DATA).is_dir()
 
     def objection(self, home: Path, former: Room, room: Room) -> str | None:
         _ = former

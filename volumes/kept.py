@@ -97,6 +97,12 @@ class Volumes:
             found = self._labels[wanted.id]
             return self._drivers[found.driver].open(self._home(found.id))
 
+    def is_open(self, volume_id: str) -> bool:
+        """Whether a volume was made, and can be mounted into containers as it is."""
+        label = self._labels.get(volume_id)
+        driver = self._drivers.get(label.driver) if label is not None else None
+        return driver is not None and driver.is_open(self._home(volume_id))
+
     def objection(self, wanted: Wanted) -> str | None:
         """Why a volume cannot be made or changed so, and what to do; None: it can."""
         if wanted.pool not in {None, POOL}:

@@ -77,6 +77,9 @@ class LoopDriver:
                 (data / "lost+found").rmdir()
         return data
 
+    def is_open(self, home: Path) -> bool:
+        return os.path.ismount(home / DATA)
+
     def objection(self, home: Path, former: Room, room: Room) -> str | None:
         if (room.bytes or 0) < (former.bytes or 0):
             return "a volume of the loop driver does not shrink: make a smaller one, and copy"

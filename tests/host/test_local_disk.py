@@ -10,13 +10,15 @@ from hostagent.allowed import holders
 from hostagent.describe import describe
 from hostagent.errors import Conflict, NotHere, Refused
 from hostagent.intake import take_set
+from hostagent.records import OperationState, Trouble
 from runspec.bundle import program
-from setspec.desired import DesiredSet, Level
+from setspec.desired import DesiredSet, Level, Restart
 from setspec.normal import Exec
-from support.agents import Agent, at, changed, placed, running_agent, shop, stays
+from support.agents import Agent, at, changed, operated, placed, running_agent, shop, stays
 from support.environment import wait_until
 from support.hostplaces import HostPlace
 from support.localdisk import MIB
+from volumes.mounts import devices_of, unmount
 
 SLEEP = {"command": {"cmd": "/bin/sleep", "args": ["1000"]}, "stop": {"grace_s": 0}}
 SMALL = {**SLEEP, "limits": {"writable": "24Mi"}}
@@ -198,3 +200,33 @@ def test_two_sets_at_once_cannot_take_one_volume(agent: Agent) -> None:
     agent.wait_running(desired)
     agent.delete(desired, purge=True)
     assert Path(agent.place.directory / "kept").is_dir()
+
+
+def test_a_volume_that_somebody_unmounts_is_mounted_again_before_anything_writes(
+    agent: Agent,
+) -> None:
+    desired = with_volume(volume={"quota": "16Mi"})
+    agent.take(desired)
+    agent.wait_running(desired)
+    assert run(agent, desired, "echo before > /vol/file")[0] == 0
+    kept = Path(agent.place.directory / "kept" / desired.allocation.volumes[0].id)
+    devices = devices_of(kept / "image")
+    unmount(kept / "data")
+    asked, operation = operated(desired, Restart())
+    agent.take(asked)
+    assert agent.wait_operation(operation).state is OperationState.DONE
+    assert run(agent, desired, "cat /vol/file") == (0, "before\n")
+    assert devices_of(kept / "image") == devices
+    unmount(kept / "data")
+    agent.take(at(desired, Level.STOPPED))
+    wait_until(lambda: not agent.attempts(desired), "the stop")
+    hidden = kept / "hidden"
+    (kept / "image").rename(hidden)  # nor can it be mounted
+    agent.take(at(desired, Level.RUNNING))
+    wait_until(lambda: bool(agent.host.store.rows(Trouble, set=desired.set)), "the reason")
+    assert not agent.attempts(desired)
+    assert list((kept / "data").iterdir()) == []
+    hidden.rename(kept / "image")
+    agent.wait_running(desired)
+    assert run(agent, desired, "cat /vol/file") == (0, "before\n")
+    agent.delete(desired, purge=True)

@@ -55,7 +55,8 @@ class Sight:
         return Seen(
             row=row, desired=desired, containers={}, attempts={}, alive=frozenset(),
             monitored=frozenset(), exits=frozenset(), readings={}, is_pinned=True, has_links=True,
-            is_frozen=False, operations=(), troubles={}, is_dismantled=False, now=NOW,
+            has_open_volumes=True, is_frozen=False, operations=(), troubles={},
+            is_dismantled=False, now=NOW,
         )  # fmt: skip
 
     def but(self, **fields: Any) -> "Sight":

@@ -49,6 +49,14 @@ BEGINNING: dict[str, Case] = {
         lambda: lost().row(prepared=None, volumes=None, network=None),
         ["prepare", "make-volumes", "pin-namespaces"],
     ),
+    "somebody has unmounted a volume": (
+        lambda: Sight().ready("c0").attempt("c1", REMOVED).but(has_open_volumes=False),
+        ["make-volumes"],
+    ),
+    "nor can it be mounted": (
+        lambda: Sight().ready("c0").but(has_open_volumes=False).trouble("make-volumes"),
+        [],
+    ),
     "its images are not here": (lambda: Sight().row(prepared=None), ["prepare"]),
     "those of another generation are": (
         lambda: Sight().row(prepared=json.dumps({"generation": 0, "images": {}})),
