@@ -30,15 +30,20 @@ class Conmon:
     """How monitors are started."""
 
     program: str
-    runtime: Path
-    """What conmon calls to create a container."""
+    enter: str
+    """nsenter(1)."""
+    runtime: str
+    """What makes a container."""
     runtime_root: Path
     exits: Path
     """Where a file by the container's id holds its exit code."""
     sockets: Path
 
-    def create(self, launch: Launch, groups: Sequence[Path]) -> Made:
-        """Start a monitor in *groups*, and have it make the container. Raises RuntimeFailed."""
+    def create(self, launch: Launch, groups: Sequence[Path], mounts: str) -> Made:
+        """Start a monitor in *groups*, and have it make the container among *mounts*.
+
+        That is the file of a mount namespace. Raises RuntimeFailed.
+        """
         reader, writer = os.pipe()
         told = launch.bundle / "monitor.log"
         try:
@@ -50,7 +55,7 @@ class Conmon:
                         _ENTER,
                         "sh",
                         " ".join(map(str, groups)),
-                        *self._words(launch),
+                        *self._words(launch, mounts),
                     ],
                     cwd=launch.bundle,  # where it leaves a file when memory ran out
                     stdin=subprocess.DEVNULL,
@@ -80,12 +85,13 @@ class Conmon:
         points.reach(ANSWERED)
         return Made(init, monitor)
 
-    def _words(self, launch: Launch) -> list[str]:
+    def _words(self, launch: Launch, mounts: str) -> list[str]:
         bundle, id = launch.bundle, launch.attempt
+        runtime = (f"--mount={mounts}", self.runtime, "--root", str(self.runtime_root))
         return [
             *(self.program, "--api-version", "1", "-c", id, "-u", id, "-n", id),
-            *("-r", str(self.runtime), "--runtime-arg", "--root"),
-            *("--runtime-arg", str(self.runtime_root), "-b", str(bundle)),
+            *("-r", self.enter, *(word for each in runtime for word in ("--runtime-arg", each))),
+            *("-b", str(bundle)),
             *("-p", str(bundle / "pid"), "-P", str(bundle / "conmon.pid")),
             *("--exit-dir", str(self.exits), "-l", f"k8s-file:{launch.log}"),
             *("--log-size-max", str(launch.log_bytes), "--full-attach"),

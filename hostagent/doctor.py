@@ -17,7 +17,6 @@ _NEEDED = (
     ("conmon", "conmon"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
-    ("unshare", "util-linux"),
 )
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_MKNOD", "CAP_SETFCAP")
 

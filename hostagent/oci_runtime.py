@@ -14,24 +14,15 @@ from hostagent.conmon import Conmon
 from hostagent.errors import LimitRefused, RuntimeFailed
 from hostagent.filters import Filters
 from hostagent.ports import Ended, Json, Launch, Made
+from hostbase.mountspace import MountSpaces
 from hostbase.process import Known
-from runspec.bundle import CPU_PERIOD
+from runspec.bundle import CPU_PERIOD, sources
 from runspec.limits import Limits
 
 _PATIENCE: Final = 60.0
 """Seconds for one call of a runtime."""
 _OUTPUT: Final = 1 << 20
 """Bytes of a program's output that are kept."""
-
-_WRAPPER: Final = """#!/bin/sh
-# crun refuses to create where a v1 machine has controllers in its v2 tree, so it does not see that.
-case " $* " in
-*" create "*)
-  exec unshare --mount --propagation slave sh -c \\
-    'umount /sys/fs/cgroup/unified && exec "$@"' sh {program} "$@" ;;
-esac
-exec {program} "$@"
-"""
 
 
 class OciRuntime:
@@ -46,17 +37,26 @@ class OciRuntime:
         sockets = run / "sockets"
         for path in (self._root, self._exits, sockets):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._program = self._wrapped(program, run) if _needs_wrapper(program) else Path(program)
+        self._program = program
         self._sockets = sockets
-        self._conmon = Conmon(conmon, self._program, self._root, exits, sockets)
+        enter = shutil.which("nsenter") or "/usr/bin/nsenter"
+        self._conmon = Conmon(conmon, enter, program, self._root, exits, sockets)
+        self._mounts = MountSpaces([run, exits, Path(program)], _unwanted(program))
         self._filters = Filters()
+
+    def close(self) -> None:
+        """Let go of what containers are made among."""
+        self._mounts.close()
 
     def annotations(self, seccomp: Json | None) -> dict[str, str]:
         return self._filters.annotations(seccomp)
 
     def create(self, launch: Launch) -> Made:
         self._cgroups.make_set(launch.set)
-        made = self._conmon.create(launch, self._cgroups.make_monitor(launch.attempt))
+        groups = self._cgroups.make_monitor(launch.attempt)
+        needed = sources(json.loads((launch.bundle / "config.json").read_text()))
+        with self._mounts.showing(needed) as mounts:
+            made = self._conmon.create(launch, groups, mounts)
         self._filters.learn(launch.bundle, self._root / launch.attempt)
         return made
 
@@ -173,23 +173,13 @@ class OciRuntime:
         except subprocess.TimeoutExpired:
             raise RuntimeFailed(f"{words[0]} takes more than {_PATIENCE:.0f} s") from None
 
-    @staticmethod
-    def _wrapped(program: str, run: Path) -> Path:
-        path = run / "crun"
-        fresh = run / f".crun.{os.getpid()}"
-        fresh.write_text(_WRAPPER.format(program=program))
-        fresh.chmod(0o700)
-        fresh.rename(path)
-        return path
 
-
-def _needs_wrapper(program: str) -> bool:
-    controllers = Path("/sys/fs/cgroup/unified/cgroup.controllers")
-    return (
-        Path(program).name == "crun"
-        and controllers.exists()
-        and bool(controllers.read_text().strip())
-    )
+def _unwanted(program: str) -> list[str]:
+    """Mounts that a runtime must not see: crun makes nothing where v2 has controllers beside v1."""
+    beside = Path("/sys/fs/cgroup/unified")
+    controllers = beside / "cgroup.controllers"
+    is_mixed = controllers.exists() and bool(controllers.read_text().strip())
+    return [str(beside)] if is_mixed and Path(program).name == "crun" else []
 
 
 def _flags(limits: Limits) -> list[str]:

@@ -64,12 +64,13 @@ def running(config: Config) -> Iterator[Agent]:
 
         watch = Watch(layout.exits, wake)
         stack.callback(watch.close)
+        name = _needed(runtime_of(config))
+        runtime = OciRuntime(name, _needed("conmon"), cgroups, agent.run, layout.exits)
+        stack.callback(runtime.close)
         host = Host(
             layout=layout,
             store=store,
-            runtime=OciRuntime(
-                _needed(runtime_of(config)), _needed("conmon"), cgroups, agent.run, layout.exits
-            ),
+            runtime=runtime,
             network=BridgeNetwork(
                 {
                     name: Bridge(bridge=each.bridge, address=each.address)

@@ -206,6 +206,14 @@ def _mounts(around: Surroundings, *, privileged: bool) -> list[Json]:
     return mounts
 
 
+def sources(config: Json) -> list[Path]:
+    """The paths of the host that a container is made of, where each may be a mount of its own."""
+    kinds = config["linux"]["namespaces"]
+    shared = [kind["path"] for kind in kinds if not kind.get("path", "/proc").startswith("/proc")]
+    binds = [each["source"] for each in config["mounts"] if each["type"] == "bind"]
+    return [Path(path) for path in (config["root"]["path"], *shared, *binds)]
+
+
 def _mount(destination: str, kind: str, source: str, options: list[str]) -> Json:
     return {"destination": destination, "type": kind, "source": source, "options": options}
 
