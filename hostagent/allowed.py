@@ -19,7 +19,10 @@ def refuse_privileges(host: Host, desired: DesiredSet) -> None:
 
 def refuse_volumes(host: Host, desired: DesiredSet, former: SetRow | None) -> None:
     """Raise Refused where volumes cannot be as a set's document newly says."""
-    if former is not None and host.desired(former).spec.volumes == desired.spec.volumes:
+    known = host.desired(former) if former is not None else None
+    if known is not None and (known.spec.volumes, known.allocation.volumes) == (
+        desired.spec.volumes, desired.allocation.volumes,
+    ):  # fmt: skip
         return
     taken = holders(host) if desired.allocation.volumes else {}
     for placed in desired.allocation.volumes:

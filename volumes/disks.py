@@ -56,16 +56,15 @@ class Disks:
         place = self.make(disk, most)
         upper, work = place / "upper", place / "work"
         with _told(f"{root} cannot be mounted"):
-            fresh = not upper.exists()
-            for each in (root, upper, work):
+            for each in (root, work):
                 each.mkdir(mode=0o755, exist_ok=True)
+            if not upper.exists():
+                _make_upper(upper, chain)
             lowers = list(chain)
             if not lowers:  # an overlay has at least one
                 nothing = place / "nothing"
                 nothing.mkdir(mode=0o755, exist_ok=True)
                 lowers = [nothing]
-            if fresh and chain:
-                _copy_attributes(chain[0], upper)
             mount_overlay(root, lowers, upper, work)
         return root
 
@@ -99,8 +98,12 @@ def _told(what: str) -> Iterator[None]:
         raise VolumeFailed(f"{what}: {error}") from error
 
 
-def _copy_attributes(source: Path, target: Path) -> None:
+def _make_upper(path: Path, chain: Sequence[Path]) -> None:
     """A container's root is as the topmost layer has it, not as the agent makes directories."""
-    found = source.stat()
-    os.chown(target, found.st_uid, found.st_gid)
-    target.chmod(found.st_mode & 0o7777)
+    fresh = path.with_name(f".{path.name}")
+    fresh.mkdir(mode=0o755, exist_ok=True)
+    if chain:
+        found = chain[0].stat()
+        os.chown(fresh, found.st_uid, found.st_gid)
+        fresh.chmod(found.st_mode & 0o7777)
+    fresh.rename(path)

@@ -1,11 +1,17 @@
+import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
+from hostagent import volume_routes
 from hostagent.allowed import holders
 from hostagent.describe import describe
 from hostagent.errors import Conflict, NotHere, Refused
@@ -187,6 +193,41 @@ def test_volumes_are_known_again_by_an_agent_that_has_lost_its_memory(place: Hos
         again.host.volumes.retire(kept["id"])
         again.host.volumes.sweep()
         assert again.host.volumes.all() == []
+
+
+def test_a_set_takes_no_other_sets_volume_by_another_allocation_alone(agent: Agent) -> None:
+    first, second = (with_volume(volume={"quota": "16Mi"}) for _ in range(2))
+    for each in (first, second):
+        agent.take(each)
+        agent.wait_running(each)
+    stolen = _with_volume_id(second, first.allocation.volumes[0].id)
+    with pytest.raises(Refused, match=f"is set {first.set}'s"):
+        take_set(agent.host, replace(stolen, generation=2))
+    for each in (first, second):
+        agent.delete(each, purge=True)
+
+
+def test_a_volumes_whole_id_names_it_though_anothers_begins_so(agent: Agent) -> None:
+    app = Starlette()
+    app.state.local = SimpleNamespace(host=agent.host)
+
+    def ask(handler: Callable[[Request], Response], **where: str) -> Any:
+        return json.loads(
+            bytes(handler(Request({"type": "http", "app": app, "path_params": where})).body)
+        )
+
+    for name in ("logs", "logs-2"):
+        desired = _with_volume_id(with_volume(volume={"quota": "16Mi"}), name)
+        agent.take(desired)
+        agent.wait_running(desired)
+        agent.delete(desired)
+    assert ask(volume_routes.show, volume="logs")["id"] == "logs"
+    assert ask(volume_routes.show, volume="logs-")["id"] == "logs-2"
+    assert ask(volume_routes.show, volume="logs-2")["in_use"] is False
+    with pytest.raises(NotHere, match="2 volumes of this host begin with 'lo'"):
+        ask(volume_routes.purge, volume="lo")
+    assert ask(volume_routes.purge, volume="logs") == {"id": "logs"}
+    assert [each["id"] for each in ask(volume_routes.list_volumes)] == ["logs-2"]
 
 
 def test_two_sets_at_once_cannot_take_one_volume(agent: Agent) -> None:

@@ -29,8 +29,9 @@ def client(tmp_path: Path) -> Client:
 
 
 @pytest.fixture
-def agent(place: HostPlace) -> Iterator[Agent]:
-    with running_agent(place) as running:
+def agent(place: HostPlace, request: pytest.FixtureRequest) -> Iterator[Agent]:
+    """With the runtime that a test names, or crun."""
+    with running_agent(place, program=getattr(request, "param", "crun")) as running:
         yield running
 
 
@@ -47,6 +48,7 @@ def let_in(agent: Agent, client: Client, desired: DesiredSet) -> SetStatus:
     return status
 
 
+@pytest.mark.parametrize("agent", ["crun", "runc"], indirect=True)
 @pytest.mark.parametrize("image", ["shop:1", "sshd:1"])
 def test_root_logs_in_by_key_and_password_whether_or_not_the_image_has_sshd(
     agent: Agent, client: Client, image: str

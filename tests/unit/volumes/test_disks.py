@@ -116,6 +116,33 @@ def test_an_overlay_on_a_full_layer_says_so_and_keeps_what_it_has(place: Path) -
     disks.remove("d")
 
 
+def test_a_root_has_its_images_attributes_whenever_whoever_made_it_died(place: Path) -> None:
+    lower = place / "lower"
+    lower.mkdir()
+    lower.chmod(0o1777)
+    os.chown(lower, 12, 34)
+    disks = Disks(place, btrfs.BtrfsQuota())
+
+    class Death(BaseException):
+        """Nothing after it is done."""
+
+    with pytest.MonkeyPatch.context() as patched:
+
+        def die(*_: object) -> None:
+            raise Death
+
+        patched.setattr(os, "chown", die)
+        with pytest.raises(Death):
+            disks.prepare("d", [lower], 20 * MIB)
+    about = disks.prepare("d", [lower], 20 * MIB).stat()
+    assert (about.st_mode & 0o7777, about.st_uid, about.st_gid) == (0o1777, 12, 34)
+    os.chown(place / "d" / "root", 56, 78)  # as the container may
+    disks.release("d")
+    about = disks.prepare("d", [lower], 20 * MIB).stat()
+    assert (about.st_uid, about.st_gid) == (56, 78)
+    disks.remove("d")
+
+
 def test_a_directory_without_a_quota_is_limited_by_nothing() -> None:
     with small_disk() as disk:
         disks = Disks(disk / "disks", PlainQuota())
