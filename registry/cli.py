@@ -11,7 +11,7 @@ from typing import Annotated
 import bcrypt
 import typer
 import uvicorn
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from registry import (
     cli_backup,
@@ -23,7 +23,7 @@ from registry import (
     metrics,
     wiring,
 )
-from registry.cli_stores import ConfigFile, errors, fail
+from registry.cli_stores import ConfigFile, fail, shown
 from registry.config import Config
 from registry.oci.errors import RegistryError
 from registry.workers import Workers
@@ -130,15 +130,9 @@ def rebuild(config: ConfigFile = None) -> None:
     repeated. A running server answers 503 for what it does not know until this is done.
     """
     settings = wiring.loaded(config)
-    columns = (
-        TextColumn("rebuilding"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("lines"),
-        TimeElapsedColumn(),
-    )
+    columns = (TextColumn("rebuilding"), BarColumn(), MofNCompleteColumn(), TextColumn("lines"))
     try:
-        with Progress(*columns, console=errors) as progress:
+        with shown(*columns) as progress:
             task = progress.add_task("lines", total=None)
 
             def advance(done: int, total: int) -> None:

@@ -4,24 +4,18 @@ import asyncio
 import json
 import os
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from registry import wiring
+from registry.cli_stores import ConfigFile, Json
 from registry.doctor.examine import examine
 from registry.doctor.findings import Finding
 from settings.reading import ConfigError
 
 SIGNS = {True: "[green]ok[/]", False: "[red]bad[/]", None: "[yellow]?[/]"}
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="TOML file; BERTH_… variables go over it.", metavar="FILE"),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 def doctor(
     config: ConfigFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look at all that the registry stands on: directory, ledger, Keystone, Swift, Glance, clocks.
 

@@ -1,7 +1,10 @@
 """Opens the stores that the configuration names: one of the two modules that know adapters."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
 
 from registry import metrics
 from registry.catalogue.projector import Projector
@@ -20,6 +23,7 @@ from registry.storage.storage import Redirects, Storage
 from registry.tending import Tender
 
 Close = Callable[[], Awaitable[None]]
+_ALL: Final = os.R_OK | os.W_OK | os.X_OK
 
 
 class Stores:
@@ -65,24 +69,27 @@ async def opened_used(config: Config) -> AsyncIterator[Storage]:
 
     Raises StorageUnavailable.
     """
-    directory = config.storage.directory
-    if config.storage.kind == "directory" and not is_founded(directory):
-        raise StorageUnavailable(
-            f"there is no store in {directory.absolute()}: is its disk mounted, is "
-            "storage.directory right? `berth serve` makes a new one"
-        )
-    async with opened(config) as storage:
-        if await storage.journal.identity() is None:
+    async with opened_used_whole(config) as stores:
+        yield stores.storage
+
+
+@asynccontextmanager
+async def opened_used_whole(config: Config) -> AsyncIterator[Stores]:
+    """The same, with what a ledger knows of the image service."""
+    if config.storage.kind == "directory":
+        _require_store(config.storage.directory.absolute())
+    async with opened_whole(config) as stores:
+        if await stores.storage.journal.identity() is None:
             raise StorageUnavailable(
                 f"Swift has no store of storage.prefix {config.storage.prefix}: is it right, is "
                 "the project? `berth serve` makes a new one"
             )
-        yield storage
+        yield stores
 
 
 @asynccontextmanager
 async def opened_whole(config: Config) -> AsyncIterator[Stores]:
-    """The same, with what a ledger knows of the image service."""
+    """As ``opened``, with what a ledger knows of the image service."""
     if config.storage.kind == "directory" or config.ledger.url is None:
         _make_directory(config)
     if config.storage.kind == "directory" and (config.storage.directory / RESTORING).exists():
@@ -133,6 +140,26 @@ def _bytes(config: Config) -> tuple[BlobStore, Journal, Redirects | None, list[C
         return blobs, journal, redirects, [blobs.close, account.close]
     directory = config.storage.directory
     return FilesystemBlobStore(directory), FilesystemJournal(directory), None, []
+
+
+def _require_store(directory: Path) -> None:
+    """Raise StorageUnavailable where no store is, or where this user may not change it."""
+    places = (directory, *(directory / name for name in ("blobs", "journal", "meta")))
+    try:
+        closed = [each for each in places if each.is_dir() and not os.access(each, _ALL)]
+        founded = is_founded(directory)
+    except OSError:  # it cannot even be looked at
+        closed, founded = [directory], True
+    if closed:
+        raise StorageUnavailable(
+            f"{closed[0]} cannot be read and changed: run this as the user who serves it, or name "
+            "another with storage.directory"
+        )
+    if not founded:
+        raise StorageUnavailable(
+            f"there is no store in {directory}: is its disk mounted, is storage.directory right? "
+            "`berth serve` makes a new one"
+        )
 
 
 def _make_directory(config: Config) -> None:

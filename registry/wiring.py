@@ -107,7 +107,7 @@ async def sync_images(
 
     Raises StorageUnavailable.
     """
-    async with stores.opened_whole(config) as opened:
+    async with stores.opened_used_whole(config) as opened:
         await agreement.settle(opened.storage)
         if opened.storage.disagreement is not None:
             raise StorageUnavailable(opened.storage.disagreement)

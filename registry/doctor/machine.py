@@ -26,12 +26,12 @@ def look_at_directory(config: Config) -> list[Finding]:
 
 
 def _write(directory: Path) -> str:
-    if not directory.exists():
-        parent = _nearest(directory)
-        if not os.access(parent, os.W_OK | os.X_OK):
-            raise Unwell(f"{directory} is not there, and cannot be made in {parent}", "")
-        return f"{directory} is made at the first start"
     try:
+        if not directory.exists():
+            parent = _nearest(directory)
+            if not os.access(parent, os.W_OK | os.X_OK):
+                raise Unwell(f"{directory} is not there, and cannot be made in {parent}", "")
+            return f"{directory} is made at the first start"
         with tempfile.TemporaryFile(dir=directory) as file:
             file.write(b"canary")
             file.flush()
@@ -55,7 +55,7 @@ def _measure(directory: Path) -> str:
 
 
 def _nearest(directory: Path) -> Path:
-    """*directory*, or the nearest above it that is there."""
-    while not directory.exists():
+    """*directory*, or the nearest above it that is there and may be looked at."""
+    while not os.access(directory, os.F_OK):
         directory = directory.parent
     return directory

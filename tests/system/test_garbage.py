@@ -173,17 +173,6 @@ def test_what_was_misspelt_is_said(server: Server, http: httpx.Client) -> None:
     server.refusal("fsck", "--older", "-1", status=2)
 
 
-def test_a_store_whose_disk_is_not_mounted_is_not_made_anew(tmp_path: Path) -> None:
-    nothing = Server(tmp_path, Settings())
-    for words in (
-        ["gc"], ["gc", "--dry-run", "--orphans"], ["fsck"], ["quota"], ["compact"], ["rebuild"],
-        ["backup", str(tmp_path / "backup")],
-    ):  # fmt: skip
-        refused = nothing.refusal(*words)
-        assert f"there is no store in {nothing.data}: is its disk mounted" in refused
-    assert not nothing.data.exists()
-
-
 def test_a_flipped_byte_is_found_and_the_next_push_heals_it(
     server: Server, http: httpx.Client
 ) -> None:
