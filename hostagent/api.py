@@ -12,6 +12,7 @@ from hostagent import image_routes, volume_routes
 from hostagent.describe import describe
 from hostagent.errors import Conflict, DiskFailed, HostError, NotHere, Refused
 from hostagent.local import Local
+from hostagent.recipes import SSH
 from hostagent.records import Attempt, AttemptState, ContainerRow, OperationRow, SetRow
 from inside import output
 from runspec.bundle import program
@@ -137,6 +138,8 @@ def act(request: Request) -> Response:
     local = _local(request)
     row = _found(request)
     action = request.path_params["action"]
+    if action == "resume" and row.level == Level.STOPPED:
+        raise Conflict("the set is stopped: start it")
     if action in _LEVELS:
         return JSONResponse(_shown(local, local.set_level(row, _LEVELS[action])))
     named = tuple(request.query_params.getlist("container")) or None
@@ -252,10 +255,10 @@ def _container(request: Request, name: str | None) -> tuple[SetRow, Attempt]:
     store = _local(request).host.store
     row = _found(request)
     rows = store.rows(ContainerRow, set=row.set)
-    if name is None and len(rows) > 1:
-        names = ", ".join(each.name for each in rows)
+    found = [each for each in rows if each.name == name or (name is None and each.name != SSH)]
+    if len(found) > 1:
+        names = ", ".join(each.name for each in found)
         raise Conflict(f"the set has several containers: name one of {names}")
-    found = [each for each in rows if name in {None, each.name}]
     if not found:
         raise NotHere(f"the set has no container {name!r}")
     if found[0].current is None:

@@ -13,7 +13,6 @@ from hostagent.serving import serve
 from settings.reading import ConfigError, load
 
 app = typer.Typer(
-    help="The host agent: sets of containers on this host.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.",
     pretty_exceptions_enable=False,
 )
@@ -24,7 +23,7 @@ ConfigFile = Annotated[
 
 @app.callback(invoke_without_command=True)
 def agent(context: typer.Context, config: ConfigFile = None) -> None:
-    """Run the agent until told to end (SIGTERM or Ctrl-C); containers run on.
+    """The host agent: runs sets of containers until told to end (SIGTERM or Ctrl-C); they run on.
 
     Examples:
         berth agent --config /etc/berth-agent.toml
@@ -48,7 +47,12 @@ def agent(context: typer.Context, config: ConfigFile = None) -> None:
 
 @app.command("doctor")
 def examine(context: typer.Context, config: ConfigFile = None) -> None:
-    """Say what this host lacks, and what was picked where there is a choice."""
+    """Say what this host lacks, and what was picked where there is a choice; 1 if it lacks some.
+
+    Examples:
+        berth agent doctor --config /etc/berth-agent.toml
+
+    """
     try:
         findings = list(doctor.examine(load(Config, config or context.obj)))
     except (ConfigError, HostError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from hostagent.cgroups import Cgroups, program
 from hostagent.config import Config
 from hostagent.wiring import own_capabilities, runtime_of
+from sshd import kit
 from volumes.opening import explain, explain_volumes
 
 _LEAST = 10 << 30
@@ -44,8 +45,16 @@ def examine(config: Config) -> Iterator[Finding]:
         yield _private(path)
     yield Finding(*explain(config.agent.state, config.storage))
     yield Finding(good=True, what=explain_volumes(config.agent.state, config.storage))
+    yield Finding(good=True, what=_ssh())
     room = shutil.disk_usage(_existing(config.agent.state)).free
     yield Finding(room >= _LEAST, f"{room >> 30} GiB are free at {config.agent.state}")
+
+
+def _ssh() -> str:
+    try:
+        return f"ssh into images without an sshd is {kit.program()}'s"
+    except kit.KitMissing as missing:
+        return str(missing)
 
 
 def _kernel(config: Config) -> Iterator[Finding]:

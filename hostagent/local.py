@@ -3,7 +3,7 @@
 import hashlib
 import ipaddress
 import json
-import secrets
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +15,9 @@ from hostagent.host import Host, remove_tree, write_private
 from hostagent.intake import take_set, take_tombstone
 from hostagent.keeper import Keeper
 from hostagent.records import SetRow
+from placing.names import hostname, refuse_twin, volumes
+from placing.ports import ports
+from placing.room import refuse_beyond
 from setspec.canonical import fingerprint
 from setspec.desired import (
     Allocation,
@@ -23,16 +26,14 @@ from setspec.desired import (
     Level,
     Operation,
     PlacedImage,
-    PlacedVolume,
-    Port,
     SetPassword,
     Tombstone,
 )
-from setspec.normal import Network, SecretRef, SetSpec, Volume
-from setspec.secrets import Secret, SecretKind
+from setspec.normal import SecretRef
+from setspec.secrets import Secret, SecretKind, reused
 from setspec.setdocument import Accepted, Defaults, read_set
 from setspec.shape import Texts
-from sshd.password import PASSWORD, hashed
+from sshd.password import PASSWORD, hashed, is_hash_of
 
 PROJECT = "local"
 
@@ -45,9 +46,11 @@ class Local:
     keeper: Keeper
     config: Config
 
-    def read(self, raw: bytes) -> Accepted:
-        """Check a set document. Raises DocumentInvalid."""
-        return read_set(raw, _reference, Defaults(units=self.config.set.units))
+    def read(self, raw: bytes, set_id: str = "") -> Accepted:
+        """Check a set document, another one of *set_id* if that is said. Raises DocumentInvalid."""
+        known = self.host.secrets(set_id)
+        references = reused({name: known[name] for name in known if ":" not in name}, is_hash_of)
+        return read_set(raw, references, Defaults(units=self.config.set.units))
 
     def create(self, raw: bytes, key: str | None) -> SetRow:
         """Make a set; the same *key* makes one once. Raises Conflict for a key used otherwise."""
@@ -80,7 +83,7 @@ class Local:
 
     def update(self, row: SetRow, raw: bytes, generation: int | None) -> SetRow:
         """Have a set be as another document; *generation* is the one that the caller has seen."""
-        accepted = self.read(raw)
+        accepted = self.read(raw, row.set)
         with self.host.store.transaction():
             row = self._fresh(row)
             if generation is not None and generation != row.generation:
@@ -161,10 +164,19 @@ class Local:
     ) -> None:
         spec = new.spec
         known = former.allocation if former else None
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        refuse_beyond(spec, os.cpu_count() or 1, memory)
+        rows = [row for row in self.host.store.rows(SetRow) if row.set != set_id]
+        refuse_twin(spec, (self.host.desired(row).spec for row in rows if row.tombstone is None))
         allocation = Allocation(
-            hostname=known.hostname if known else f"{_label(spec.appkey)}-{set_id[:8]}",
-            ports=tuple(self._ports(spec, known.ports if known else ())),
-            volumes=tuple(_volumes(spec.volumes, known.volumes if known else ())),
+            hostname=known.hostname if known else hostname(spec.appkey, set_id),
+            ports=ports(
+                spec.networks,
+                known.ports if known else (),
+                {name: each.address for name, each in self.config.networks.items()},
+                {*self._addresses()},
+            ),
+            volumes=volumes(spec.volumes, known.volumes if known else ()),
             images=tuple(
                 PlacedImage(container=name, reference=self._reference(workload.image))
                 for name, workload in spec.workloads()
@@ -195,44 +207,6 @@ class Local:
             )
         return f"{self.config.agent.registry}/{image}"
 
-    def _ports(self, spec: SetSpec, known: tuple[Port, ...]) -> Iterator[Port]:
-        former = {port.network: port for port in known}
-        for place, network in enumerate(spec.networks):
-            name = network.name or ""
-            if name in former and network.ip is None:
-                yield replace(former[name], device=f"eth{place}")
-            else:
-                yield self._port(network, name, place)
-
-    def _port(self, network: Network, name: str, place: int) -> Port:
-        known = self.config.networks.get(name)
-        if known is None:
-            raise Refused(
-                f"/networks/{place}: this host has no network {name!r}, but "
-                f"{', '.join(sorted(self.config.networks)) or 'none'}: add [networks.{name}] to "
-                'the agent\'s configuration, or write "networks": [] in a v3 document'
-            )
-        own = ipaddress.ip_interface(known.address)
-        used = {own.ip, *self._addresses()}
-        if network.ip is not None:
-            free = ipaddress.ip_address(network.ip)
-            if free in used or free not in own.network:
-                raise Conflict(f"/networks/{place}/ip: {free} is not to be had in {own.network}")
-        else:
-            chosen = next((each for each in own.network.hosts() if each not in used), None)
-            if chosen is None:
-                raise Conflict(f"network {name!r} has no address left")
-            free = chosen
-        mac = ":".join(f"{byte:02x}" for byte in (0xFA, 0x16, 0x3E, *secrets.token_bytes(3)))
-        return Port(
-            id=str(uuid.uuid4()),
-            device=f"eth{place}",
-            network=name,
-            mac=mac,
-            addresses=(f"{free}/{own.network.prefixlen}",),
-            gateways=(str(own.ip),),
-        )
-
     def _addresses(self) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
         for row in self.host.store.rows(SetRow):
             for port in self.host.desired(row).allocation.ports:
@@ -240,25 +214,6 @@ class Local:
                     yield ipaddress.ip_interface(each).ip
 
 
-def _volumes(
-    volumes: tuple[Volume, ...], known: tuple[PlacedVolume, ...]
-) -> Iterator[PlacedVolume]:
-    former = {volume.name: volume for volume in known}
-    for volume in volumes:
-        fresh = PlacedVolume(name=volume.name, id=volume.source or str(uuid.uuid4()))
-        yield former.get(volume.name, fresh)
-
-
 def _kept(secret: Secret) -> str:
     """What is kept of a secret: of a password, its hash alone."""
     return hashed(secret.value) if secret.kind is SecretKind.PASSWORD else secret.value
-
-
-def _reference(_where: str, _what: str) -> str:
-    return str(uuid.uuid4())
-
-
-def _label(appkey: str) -> str:
-    """A host name's part out of an appkey."""
-    letters = "".join(each if each.isalnum() else "-" for each in appkey.lower())
-    return letters.strip("-")[-40:].strip("-") or "set"

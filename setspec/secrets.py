@@ -3,7 +3,8 @@
 import base64
 import copy
 import re
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -68,11 +69,28 @@ SET: Final[Places] = (
 )
 """In a set document v3."""
 
+_LOGIN: Final = "/ssh/password"
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----")
 _TELLING: Final = re.compile(
     r"pass(word|wd|phrase)|secret|token|credential|(private|api|access|signing)[_.-]?key",
     re.IGNORECASE,
 )
+
+
+def reused(known: Mapping[str, str], is_hash_of: Callable[[str, str], bool]) -> NewReference:
+    """References for a document that is sent anew: a secret that is *known* keeps its own.
+
+    *known* are a set's references and what is kept of each; *is_hash_of* tells whether what is
+    kept (first) is a password's (second) hash. Without this, the same document again would be
+    another one.
+    """
+
+    def reference(where: str, value: str) -> str:
+        is_same = is_hash_of if where == _LOGIN else str.__eq__
+        own = (name for name, kept in known.items() if is_same(kept, value))
+        return next(own, None) or str(uuid.uuid4())
+
+    return reference
 
 
 def split(document: JsonObject, new_reference: NewReference, places: Places = SET) -> Split:

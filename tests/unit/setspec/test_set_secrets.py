@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from setspec.secrets import CRYPT, DEPLOY, PASSWORD, SecretKind, references, split
+from setspec.secrets import CRYPT, DEPLOY, PASSWORD, SecretKind, references, reused, split
 from setspec.shape import dump
 from support.setdocs import WHOLE, accepted, cloned, container, named, small
 from support.setdraws import BUSY, ODD, mutated, v3_documents
@@ -163,3 +163,13 @@ def test_a_crypt_hash_is_known(text: str) -> None:
 )
 def test_what_is_no_strong_crypt_hash_is_known(text: str) -> None:
     assert not CRYPT.fullmatch(text)
+
+
+def test_a_secret_that_is_known_keeps_its_reference_and_a_password_is_no_text() -> None:
+    known = {"a": "sesame", "b": "hash of sesame"}
+    reference = reused(known, lambda kept, password: kept == f"hash of {password}")
+    assert reference("/containers/0/env/TOKEN", "sesame") == "a"
+    assert reference("/ssh/password", "sesame") == "b"
+    fresh = reference("/containers/0/env/TOKEN", "barley")
+    assert fresh not in known
+    assert reference("/containers/0/env/TOKEN", "barley") != fresh

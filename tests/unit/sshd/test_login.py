@@ -15,7 +15,7 @@ from sshd import bundle, hostkey
 from sshd.bundle import Beside
 from sshd.kit import KitMissing, kit, words
 from sshd.login import READ, Login, replaced, shadow
-from sshd.password import PASSWORD, hashed
+from sshd.password import PASSWORD, hashed, is_hash_of
 from sshd.place import Place, change_password
 
 ROOT = "root:x:0:0::/root:/bin/sh\n"
@@ -200,3 +200,10 @@ def test_a_changed_password_leaves_the_file_whole_at_every_moment(tmp_path: Path
         thread.join()
     assert torn == []
     assert shown.stat().st_ino == inode  # it is mounted
+
+
+def test_a_hash_is_known_by_its_password_and_by_no_other() -> None:
+    kept = hashed("correct horse")
+    assert is_hash_of(kept, "correct horse")
+    assert not is_hash_of(kept, "wrong horse")
+    assert not is_hash_of("correct horse", "correct horse")
