@@ -30,6 +30,8 @@ def _run() -> int:
         status = app(prog_name="climg", standalone_mode=False)
     except ClimgError as error:
         _tell(str(error))
+        for each in error.details:
+            typer.echo(f"  {one_line(each)}", err=True)
         return error.status
     except typer.TyperException as error:
         message = error.format_message()

@@ -96,9 +96,14 @@ class Agent:
             link.close()
 
 
-def path_of(reference: str, *more: str) -> str:
-    """The path of a set, or of something of it."""
-    return "/".join(["/sets", quote(reference, safe=""), *more])
+def path_of(reference: str, *more: str, kind: str = "set") -> str:
+    """The path of a set (or another *kind*), or of something of it.
+
+    Raises NotFound for what is no name: it would be another path.
+    """
+    if not reference or "/" in reference or reference in {".", ".."}:
+        raise NotFound(f"there is no {kind} {reference!r} on this host: see {kind}-list")
+    return "/".join([f"/{kind}s", quote(reference, safe=""), *more])
 
 
 def _refusal(status: int, body: bytes) -> Refused | NotFound | Unavailable:
@@ -110,11 +115,16 @@ def _refusal(status: int, body: bytes) -> Refused | NotFound | Unavailable:
         lines = [
             ". ".join(
                 part.rstrip(".")
-                for part in (f"{each['pointer']} {each['what']}", each["why"], each["fix"])
+                for part in (
+                    f"{each['pointer'] or 'the document'} {each['what']}", each["why"], each["fix"]
+                )
                 if part
             )
             for each in told["faults"]
-        ]
-        return Refused("; ".join(lines))
+        ]  # fmt: skip
+        if len(lines) == 1:
+            return Refused(lines[0])
+        count = f"more than {len(lines)}" if told.get("more") else len(lines)
+        return Refused(f"the document has {count} faults; nothing was changed", lines)
     message = str(told.get("message", f"the agent answers {status}"))
     return NotFound(message) if status == 404 else Refused(message)

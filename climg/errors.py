@@ -1,10 +1,16 @@
 """What can go wrong, each with its exit code; the message says what, why, and what to do."""
 
+from collections.abc import Sequence
+
 
 class ClimgError(Exception):
-    """Told to the user in one line."""
+    """Told to the user in one line, and in one more for each of its *details*."""
 
     status = 1
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
 
 
 class Refused(ClimgError):

@@ -1,11 +1,11 @@
 """What lies on a host's disk: volumes, and the pools that they and writable layers lie in."""
 
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from climg import output, tables
+from climg.agentcall import path_of
 from climg.asking import make_sure
 from climg.set_views import Json, agent_of
 from climg.tables import Column
@@ -66,7 +66,7 @@ def show(context: typer.Context, volume: Volume, as_json: Json = False) -> None:
         climg --agent unix:/run/berth-agent/agent.sock volume-show 6f1c1a52
 
     """
-    found = agent_of(context).call("GET", f"/volumes/{quote(volume, safe='')}")
+    found = agent_of(context).call("GET", path_of(volume, kind="volume"))
     if as_json:
         output.as_json(found)
         return
@@ -86,7 +86,7 @@ def purge(
 
     """
     agent = agent_of(context)
-    path = f"/volumes/{quote(volume, safe='')}"
+    path = path_of(volume, kind="volume")
     found = agent.call("GET", path)
     used = _text(found["used"]) or "an unknown number of"
     question = f"Remove volume {found['name']} ({found['id']}) with {used} bytes?"

@@ -27,6 +27,7 @@ Wait = Annotated[
 ]
 _POLL = 0.1
 _GONE = "gone"
+_CALLED = "climg --agent unix:/run/berth-agent/agent.sock"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,13 +45,14 @@ def add_to(app: typer.Typer) -> None:
     }
     for name, command in commands.items():
         app.command(name)(command)
-    for name, state, help_text in (
-        ("start", "running", "Start a set; nothing where it runs."),
-        ("stop", "stopped", "Stop a set: signal, grace, end. Its disks, volumes, addresses stay."),
-        ("suspend", "suspended", "Let a set's processes stand still where they are."),
-        ("resume", "running", "Let a suspended set's processes go on."),
+    for name, help_text in (
+        ("start", "Start a set, or let a suspended one go on; nothing where it runs."),
+        ("stop", "Stop a set: signal, grace, end. Its disks, volumes, addresses stay."),
+        ("suspend", "Let a set's processes stand still where they are."),
+        ("resume", "Let a suspended set's processes go on."),
     ):
-        app.command(f"set-{name}", help=help_text)(_changer(name, state))
+        shown = f"{help_text}\n\nExamples:\n    {_CALLED} set-{name} shop --wait"
+        app.command(f"set-{name}", help=shown)(_changer(name))
 
 
 def create(
@@ -76,8 +78,10 @@ def create(
     if dry_run:
         output.as_json(agent.call("POST", "/sets", raw, dry_run="1"))
         return
+    if key is not None and not (key and key.isascii() and key.isprintable()):
+        raise WrongUsage("--key is a word of printable ASCII, such as a uuid")
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-    _tell(agent, agent.call("POST", "/sets", raw, headers), as_json, wait and "running")
+    _tell(agent, agent.call("POST", "/sets", raw, headers), as_json, wait=wait)
 
 
 def update(
@@ -102,7 +106,7 @@ def update(
         output.as_json(agent.call("PUT", path_of(name), raw, dry_run="1"))
         return
     headers = {} if generation is None else {"If-Match": str(generation)}
-    _tell(agent, agent.call("PUT", path_of(name), raw, headers), as_json, wait and "running")
+    _tell(agent, agent.call("PUT", path_of(name), raw, headers), as_json, wait=wait)
 
 
 def update_image(
@@ -121,7 +125,7 @@ def update_image(
     """
     agent = agent_of(context)
     body = {"container": container, "image": image}
-    _tell(agent, agent.call("POST", path_of(name, "image"), body), as_json, wait and "running")
+    _tell(agent, agent.call("POST", path_of(name, "image"), body), as_json, wait=wait)
 
 
 def execute(
@@ -244,12 +248,12 @@ def sync(context: typer.Context, name: Set, as_json: Json = False) -> None:
     _tell(agent, agent.call("GET", path_of(told["set"])), as_json, wait=False)
 
 
-def _changer(action: str, state: str) -> Callable[..., None]:
+def _changer(action: str) -> Callable[..., None]:
     def change(
         context: typer.Context, name: Set, wait: Wait = False, as_json: Json = False
     ) -> None:
         agent = agent_of(context)
-        _tell(agent, agent.call("POST", path_of(name, action)), as_json, wait and state)
+        _tell(agent, agent.call("POST", path_of(name, action)), as_json, wait=wait)
 
     return change
 
@@ -259,6 +263,7 @@ def _operate(
 ) -> None:
     agent = agent_of(context)
     told = agent.call("POST", path_of(name, action), container=containers or None)
+    wait = wait or told["level"] != "running"  # what is refused then is so at once
     if wait:
         _await_operation(agent, told["set"], told["operation"])
     output.lines([f"{'done' if wait else 'begun'} {told['operation']}"])
@@ -275,9 +280,9 @@ def _await_operation(agent: Agent, set_id: str, operation: str) -> None:
         time.sleep(_POLL)
 
 
-def _tell(agent: Agent, told: dict[str, Any], as_json: bool, wait: str | bool) -> None:
-    if isinstance(wait, str):
-        told = _wait(agent, told["set"], wait)
+def _tell(agent: Agent, told: dict[str, Any], as_json: bool, *, wait: bool) -> None:
+    if wait:  # a set that is to be stopped does not run when it has been changed
+        told = _wait(agent, told["set"], told["level"])
     if as_json:
         output.as_json(told)
         return
@@ -295,6 +300,8 @@ def _wait(agent: Agent, set_id: str, state: str) -> dict[str, Any]:
             raise Unavailable(f"the set {set_id} is gone")
         if found["state"] == state:
             return dict(found)
+        if found["level"] != state and state != _GONE:
+            raise Refused(f"{set_id} is to be {found['level']} now: somebody has said so meanwhile")
         if found["state"] in {"degraded", "failed"} and state != _GONE:
             raise Refused(f"{set_id} is {found['state']}: {found.get('reason') or 'see set-show'}")
         time.sleep(_POLL)

@@ -1,7 +1,7 @@
 """What can be seen of a host's sets: lists, one set, its output."""
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
 import typer
 
@@ -108,6 +108,8 @@ def show(context: typer.Context, name: Set, as_json: Json = False) -> None:
         ("rolled_back", f"{each['container']}: {each['reason']}")
         for each in found.get("rolled_back", [])
     ]
+    plain += [("image", text) for text in _images(found)]
+    plain += [("volume", _volume(each)) for each in found["volumes"]]
     rows = [
         (
             each["name"],
@@ -122,6 +124,22 @@ def show(context: typer.Context, name: Set, as_json: Json = False) -> None:
     ]
     width = output.width()
     output.lines([*tables.pairs(plain, width), *tables.counted(_CONTAINERS, rows, width)])
+
+
+def _images(found: dict[str, Any]) -> Iterator[str]:
+    """Which image each container is to have, and by digest the one that it has."""
+    spec = found["spec"]
+    said = {each["name"]: each["image"] for each in spec["containers"]}
+    said |= {"infra": spec["infra"]["image"]} if "infra" in spec else {}
+    for each in found["containers"]:
+        has = f" ({each['digest']})" if each.get("digest") else ""
+        yield f"{each['name']}: {said.get(each['name'], '')}{has}"
+
+
+def _volume(volume: dict[str, Any]) -> str:
+    used, quota = (volume.get(name) for name in ("used_bytes", "quota_bytes"))
+    room = f": {used} of {quota} bytes" if used is not None else ""
+    return f"{volume['name']} ({volume['id']}), {volume['driver']}{room}"
 
 
 def logs(

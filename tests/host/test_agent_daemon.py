@@ -265,6 +265,7 @@ def test_the_doctor_says_what_is_there_and_what_is_not(daemon: Daemon, tmp_path:
     )
     assert good.returncode == 0, good.stdout
     assert "ok    the OCI runtime is crun" in good.stdout
+    assert "/dropbear's" in good.stdout
     bad = tmp_path / "agent.toml"
     bad.write_text(f'[agent]\nstate = "{tmp_path}"\nseccomp = "/nothing"\n')
     told = subprocess.run([*words, str(bad)], capture_output=True, encoding="utf-8", check=False)
@@ -323,7 +324,7 @@ def test_a_pull_is_told_in_bytes_as_it_comes(place: HostPlace, registry: Server)
     base = busybox_layer()
     image = Handmade.of([base, big], config={"Cmd": ["/bin/sleep", "1000"]})
     image.push(registry, "library/big", "1")
-    with slow_road(registry.address, rate=8 << 20) as slow:
+    with slow_road(registry.address, rate=3 << 20) as slow:
         daemon = daemon_of(place, registry)
         with running_daemon(daemon):
             daemon.climg(
