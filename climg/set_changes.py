@@ -173,7 +173,7 @@ def delete(
     agent.call("DELETE", path_of(found["set"]), purge="1" if purge else None)
     if wait:
         _wait(agent, found["set"], _GONE)
-    output.lines([f"deleted {found['set']}"])
+    output.lines([f"{'deleted' if wait else 'deleting'} {found['set']}"])
 
 
 def restart(

@@ -174,7 +174,9 @@ def _execute(request: Request, body: dict[str, Any]) -> Response:
     args = body.get("args", [])
     if not isinstance(args, list) or not all(isinstance(each, str) for each in args):
         raise Refused("args is a list of texts")
-    if attempt.state is not AttemptState.STARTED or host.runtime.is_frozen(row.set):
+    if host.runtime.is_frozen(row.set):
+        raise Conflict("the set is suspended: resume it first")
+    if attempt.state is not AttemptState.STARTED:
         raise Conflict(f"{attempt.container} does not run")
     process = program(host.process(attempt), Exec(cmd=body["cmd"], args=tuple(args)))
     stdin = str(body.get("stdin", "")).encode()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hostagent.host import Host
 from hostagent.recipes import SSH, limits_in, workload_of
-from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow
+from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow, Trouble
 from hostagent.seen import Seen, look
 from hostagent.timing import deadline
 from runspec.bundle import limits_of
@@ -50,7 +50,7 @@ def status(
     told = [_container(seen, name, workload, used) for name, workload in seen.workloads]
     problems = list(_problems(seen, told))
     state = _state(seen, told, is_bad=bool(problems))
-    problems += [each.text for each in seen.troubles.values()]
+    problems += [_named(seen, each) for each in seen.troubles.values()]
     is_held = state is SetState.STOPPED and seen.row.held is not None
     pulling = state is SetState.CREATING and not seen.is_prepared
     return SetStatus(
@@ -73,6 +73,11 @@ def status(
         volumes=volumes,
         host_keys=host_keys,
     )
+
+
+def _named(seen: Seen, trouble: Trouble) -> str:
+    attempt = seen.attempts.get(trouble.step.rpartition(" ")[2])
+    return f"{attempt.container}: {trouble.text}" if attempt else trouble.text
 
 
 def _container(

@@ -142,7 +142,10 @@ class Local:
         self.keeper.wake(row.set)
 
     def find(self, reference: str) -> SetRow:
-        """The set of a uuid, the beginning of one, or an appkey. Raises NotHere, Conflict."""
+        """The set of a uuid, the beginning of one, or an appkey, before one that is being deleted.
+
+        Raises NotHere, Conflict.
+        """
         rows = self.host.store.rows(SetRow)
         found = [row for row in rows if row.set == reference] or [
             row
@@ -150,6 +153,7 @@ class Local:
             if (len(reference) >= 4 and row.set.startswith(reference))
             or self.host.desired(row).spec.appkey == reference
         ]
+        found = [row for row in found if row.tombstone is None] or found
         if not found:
             raise NotHere(f"there is no set {reference!r} on this host: see set-list")
         if len(found) > 1:

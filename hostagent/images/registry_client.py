@@ -156,7 +156,7 @@ class Repository:
         if answer.status in {401, 403}:
             raise PullDenied(f"{what}: this credential may not pull")
         if answer.status == 404:
-            raise ImageUnknown(f"{what} has no {path.replace('/', ' ')}, or does not show it")
+            raise ImageUnknown(f"{what} has no {path.replace('s/', ' ', 1)}, or does not show it")
         if answer.status in _AWAY:
             wait = _retry_after(answer.headers.get("Retry-After"))
             raise _Away(f"{what}: the registry answers {answer.status}", wait)

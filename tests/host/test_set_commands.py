@@ -8,6 +8,7 @@ import pytest
 
 from support.agents import shop
 from support.daemons import Daemon, busybox_layer, daemon_of, running_daemon, shop_image
+from support.environment import wait_until
 from support.hostplaces import HostPlace
 from support.server import Server, running_server
 
@@ -73,6 +74,36 @@ def test_waiting_ends_where_the_set_is_as_it_is_to_be(daemon: Daemon) -> None:
     refused = daemon.climg("set-resume", "shop", check=False)
     assert (refused.returncode, "the set is stopped: start it" in refused.stderr) == (1, True)
     daemon.climg("set-start", "shop", "--wait")
+
+
+def test_a_name_means_the_set_that_stays_and_a_deletion_says_whether_it_is_done(
+    daemon: Daemon,
+) -> None:
+    lasting = {"command": {"cmd": "/bin/sleep", "args": ["1000"]}, "stop": {"grace_s": 3}}
+    create(daemon, lasting, networks=[])
+    first = daemon.show("shop")["set"]
+    assert daemon.climg("set-delete", "shop", "--yes").stdout == f"deleting {first}\n"
+    daemon.climg("set-create", "-", stdin=json.dumps(shop(networks=[])))
+    second = daemon.show("shop")["set"]
+    assert second != first
+    done = daemon.climg("set-delete", "shop", "--yes", "--wait")
+    assert done.stdout == f"deleted {second}\n"
+
+
+def test_a_trouble_names_its_container_and_what_is_suspended_says_so(daemon: Daemon) -> None:
+    create(daemon, {"mem": "64Mi"}, {}, networks=[])
+    fill = "head -c 20000000 /dev/zero > /dev/shm/x"
+    daemon.climg("set-exec", "shop", "-c", "c0", "--", "/bin/sh", "-c", fill)
+    less = json.dumps(shop({"mem": "16Mi"}, {}, networks=[]))
+    refused = daemon.climg("set-update", "shop", "-", "--wait", stdin=less, check=False)
+    assert "is degraded: c0: the container uses" in refused.stderr
+    daemon.climg("set-update-image", "shop", "c1", "shop:absent", check=False)
+    wait_until(lambda: "no manifest absent" in daemon.show("shop").get("reason", ""), "the reason")
+    daemon.climg("set-update", "shop", "-", "--wait", stdin=json.dumps(shop({}, {}, networks=[])))
+    daemon.climg("set-suspend", "shop", "--wait")
+    refused = daemon.climg("set-exec", "shop", "-c", "c0", "--", "id", check=False)
+    assert "the set is suspended: resume it first" in refused.stderr
+    daemon.climg("set-resume", "shop", "--wait")
 
 
 def test_every_fault_of_a_document_has_a_line_of_its_own(daemon: Daemon) -> None:

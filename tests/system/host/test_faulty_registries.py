@@ -220,7 +220,7 @@ async def test_a_password_does_not_go_over_a_plain_wire_to_another_machine(image
 async def test_a_missing_blob_is_said(images: Images) -> None:
     with fault_registry(IMAGE) as registry:
         del registry.blobs[digest_of(IMAGE.layers[0].content)]
-        with pytest.raises(ImageUnknown, match="has no blobs sha256"):
+        with pytest.raises(ImageUnknown, match="has no blob sha256"):
             await ensure(images, registry.reference)
 
 

@@ -142,7 +142,7 @@ async def test_who_says_he_has_a_cached_layer_must_bring_its_bytes(
 async def test_what_a_registry_lacks_is_said(server: Server, tmp_path: Path) -> None:
     reference = Handmade.of([BASE]).push(server, new_repository())
     async with opened(tmp_path / "cache") as images:
-        with pytest.raises(ImageUnknown, match="has no manifests 2"):
+        with pytest.raises(ImageUnknown, match="has no manifest 2"):
             await ensure(images, f"{reference[:-1]}2")
         with pytest.raises(ImageUnknown):
             await ensure(images, f"{reference}@sha256:{'0' * 64}")
