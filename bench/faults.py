@@ -24,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Final
 
 ROOT = Path(__file__).resolve().parents[1]
 # Instead of bench/, where registry.py would pass for the package `registry`.
@@ -38,6 +39,8 @@ from support.faultrun import Outcome, Schedule, play  # noqa: E402
 from support.faultstage import Stage, staged  # noqa: E402
 from support.openstack import OpenStack, running_cloud  # noqa: E402
 
+TOLD: Final = 10
+"""Schedules after which a line tells how far it is, where no bar can be drawn."""
 _stages: list[Stage] = []
 """This process's own."""
 
@@ -127,11 +130,18 @@ def main() -> int:
     begin = time.monotonic()
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with running_cloud("--cached") as cloud, Progress(*columns, console=console) as progress:
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    with running_cloud("--cached") as cloud, bar as progress:
         task = progress.add_task("schedules", total=len(seeds))
         for outcome in outcomes(cloud.directory, seeds, asked.processes, asked.plant):
             totals.add(outcome)
             progress.advance(task)
+            if not console.is_terminal and totals.schedules % TOLD == 0:
+                far = f"{totals.schedules} of {len(seeds)} schedules"
+                console.print(
+                    f"{far}, {len(totals.complaints)} findings, {time.monotonic() - begin:.0f} s",
+                    soft_wrap=True,
+                )
             if asked.json:  # each time: a long run may be broken off
                 told = {"seed": asked.seed, "seconds": round(time.monotonic() - begin)}
                 text = json.dumps({**told, **vars(totals)}, indent=1)

@@ -25,6 +25,8 @@ from support.raceplants import PLANTS  # noqa: E402
 
 EACH = 30.0
 """Seconds of one race."""
+TOLD = 10
+"""Races after which a line tells how far it is."""
 
 
 def main() -> int:
@@ -44,6 +46,8 @@ def main() -> int:
             total.add(tally)
             for complaint in tally.complaints:
                 sys.stdout.write(f"{seed}: {complaint}\n")
+            if total.races % TOLD == 0:
+                tell_progress(total, begin)
             if asked.json:  # each time: a long run may be broken off
                 asked.json.write_text(json.dumps(told(total, begin), indent=1) + "\n", "utf-8")
     for (deed, outcome), count in sorted(total.outcomes.items()):
@@ -56,6 +60,12 @@ def main() -> int:
         sys.stdout.write(f"never happened: {', '.join(missing)}\n")
     sys.stdout.write(f"{total.line()} seconds={time.monotonic() - begin:.0f}\n")
     return 1 if total.complaints or missing else 0
+
+
+def tell_progress(total: race.Tally, begin: float) -> None:
+    """How far it is, to whoever waits."""
+    findings = f"{len(total.complaints)} findings"
+    sys.stderr.write(f"{total.races} races, {findings}, {time.monotonic() - begin:.0f} s\n")
 
 
 def told(total: race.Tally, begin: float) -> dict[str, object]:

@@ -44,6 +44,8 @@ from support.server import Server, Settings  # noqa: E402
 
 WINDOW = 20.0
 """Seconds; a quarter of each is quiet."""
+TOLD = 60.0
+"""Seconds after which a line tells how far it is."""
 TOKEN = 200.0
 """Seconds for which a token is used."""
 
@@ -122,6 +124,14 @@ async def collect_on(collector: Collector, tally: Tally, until: float, kill_ever
         await asyncio.sleep(1 - time.monotonic() % 1)
 
 
+async def tell_on(tally: Tally, collector: Collector, until: float) -> None:
+    """How far it is, every minute, to whoever waits."""
+    while (left := until - time.monotonic()) > TOLD:
+        await asyncio.sleep(TOLD)
+        counts = f"pushed {tally.pushed}, collected {collector.objects}, lost {len(tally.lost)}"
+        sys.stderr.write(f"{counts}; {left - TOLD:.0f} s left\n")
+
+
 async def copy_on(server: Server, repository: str, directory: Path, tally: Tally, until: float,
                   layout: Layout) -> None:  # fmt: skip
     """A real client with a real image: pushed, pulled, deleted."""
@@ -189,6 +199,7 @@ async def stress(server: Server, project: str, asked: argparse.Namespace, place:
                 group.create_task(time_puts(measured, tally, repositories[0], until))
                 group.create_task(collect_on(collector, tally, until, asked.kill_every))
                 group.create_task(copy_on(server, repositories[1], place, tally, until, layout))
+                group.create_task(tell_on(tally, collector, until))
             # Nobody pushes any more: whatever is garbage goes, and nothing else.
             for _ in range(4):
                 await asyncio.sleep(asked.grace + 0.1)

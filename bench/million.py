@@ -215,6 +215,11 @@ def places(kind: str) -> Iterator[dict[str, str]]:
         yield {each: stack.enter_context(own_schema(server)) for each in ("large", "small")}
 
 
+def say(line: str) -> None:
+    """How far it is, to whoever waits."""
+    sys.stderr.write(f"{line}\n")
+
+
 def main(words: list[str] | None = None) -> int:
     """Read the command line, run, tell."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -231,14 +236,15 @@ def main(words: list[str] | None = None) -> int:
         began = time.monotonic()
         asyncio.run(prepare(urls["large"], asked.blobs, asked.manifests))
         asyncio.run(prepare(urls["small"], asked.blobs // LESS, asked.manifests // LESS))
-        sys.stdout.write(f"filled in {time.monotonic() - began:.0f} s\n")
-        sys.stdout.flush()
+        say(f"filled in {time.monotonic() - began:.0f} s; now the plan")
         done = subprocess.run(  # noqa: S603
             [sys.executable, __file__, "--plan", urls["large"]],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         told = json.loads(done.stdout)
+        say("now the requests")
         lines = asyncio.run(compare(urls))
+        say("now the sweep")
         place = stack.enter_context(workplace())
         sweeping = million_sweep.compare(
             urls["large"], place, lambda number: one_more(TIMES + number)
