@@ -1,12 +1,13 @@
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.localdisk import MIB, fill, small_disk
-from volumes import btrfs, pool
+from volumes import btrfs, overlay, pool
 from volumes.disks import Disks
 from volumes.faults import CannotHold, NoRoom, VolumeFailed
 from volumes.files import allocate
@@ -151,3 +152,27 @@ def test_a_directory_without_a_quota_is_limited_by_nothing() -> None:
         disks.remove("a")
         assert not path.exists()
         disks.empty_trash()
+
+
+def test_a_kernel_that_takes_no_layer_by_itself_has_overlays_of_what_fits_a_page(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert overlay._takes_each()  # this one does, so the older way is asked for
+    monkeypatch.setattr(overlay, "_takes_each", lambda: False)
+    chain = [place / f"layer-{number}" for number in range(3)]
+    for number, each in enumerate(chain):
+        each.mkdir()
+        (each / f"own-{number}").write_text("words")
+        (each / "all").write_text(f"{number}")
+    disks = Disks(place, btrfs.BtrfsQuota())
+    root = disks.prepare("d", chain, 20 * MIB)
+    assert sorted(path.name for path in root.iterdir()) == ["all", "own-0", "own-1", "own-2"]
+    assert (root / "all").read_text() == "0"
+    assert {str(each) for each in chain} <= overlay.lowers_in_use()
+    os.mknod(root / "null", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    with pytest.raises(PermissionError):
+        (root / "null").read_bytes()
+    disks.remove("d")
+    with pytest.raises(VolumeFailed, match="500 layers are too many for a kernel before"):
+        disks.prepare("e", chain[:1] * 500, 20 * MIB)
+    disks.remove("e")
