@@ -1,5 +1,6 @@
 """The TCP port: /healthz and /metrics, for anybody who reaches it; it reads and never changes."""
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -11,11 +12,26 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hosthealth.figures import CONTENT_TYPE, Figure, text
 
 _AT_ONCE: Final = 16
 """Connections; further ones are told to come later."""
+_PATIENCE: Final = 10.0
+"""Seconds of a connection: who says little or nothing keeps none that others want."""
+
+
+class _Brief(HttpToolsProtocol):
+    """One connection, which ends in time."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._end = self.loop.call_later(_PATIENCE, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end.cancel()
+        super().connection_lost(exc)
 
 
 class PortTaken(Exception):
@@ -53,8 +69,8 @@ def answering(address: str, app: Starlette) -> Iterator[None]:
             raise PortTaken(f"cannot listen on {address}: {error}") from None
         server = uvicorn.Server(
             uvicorn.Config(
-                app, log_level="warning", access_log=False, limit_concurrency=_AT_ONCE,
-                timeout_keep_alive=5, timeout_graceful_shutdown=1,
+                app, http=_Brief, log_level="warning", access_log=False,
+                limit_concurrency=_AT_ONCE, timeout_keep_alive=5, timeout_graceful_shutdown=1,
             )
         )  # fmt: skip
         thread = threading.Thread(target=server.run, args=([listener],), name="health")

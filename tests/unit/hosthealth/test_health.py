@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import re
 import socket
@@ -5,10 +6,11 @@ import socket
 import httpx
 import pytest
 
+from hosthealth import port
 from hosthealth.agent import _WHAT, Counts, figures
 from hosthealth.figures import Figure, text
 from hosthealth.port import PortTaken, answering, create_app
-from support.environment import free_port
+from support.environment import free_port, wait_until
 
 NUMBERS = {name: 1.5 if name.startswith("cpu") else 1 for name in _WHAT}
 COUNTS = Counts(levels={"running": 2, "stopped": 1}, states={}, **NUMBERS)  # type: ignore[arg-type]
@@ -82,3 +84,20 @@ def test_a_port_that_is_taken_is_told() -> None:
             pass
     with pytest.raises(PortTaken, match="nowhere"), answering("nowhere:x", app):
         pass
+
+
+def test_who_connects_and_asks_nothing_keeps_nobody_from_being_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(port, "_PATIENCE", 0.5)
+    app = create_app(lambda: None, lambda: ())
+    at = ("127.0.0.1", free_port())
+    with answering("{}:{}".format(*at), app), contextlib.ExitStack() as stack:
+        for number in range(64):
+            silent = stack.enter_context(socket.create_connection(at))
+            silent.sendall(b"GET /healthz HT"[: number % 16])
+        wait_until(lambda: _is_well(at), "an answer", 10)
+
+
+def _is_well(at: tuple[str, int]) -> bool:
+    return httpx.get("http://{}:{}/healthz".format(*at), timeout=5).status_code == 200
