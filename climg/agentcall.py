@@ -55,10 +55,11 @@ class Agent:
 
     def text(
         self, method: str, path: str, body: Any = None, **query: str | list[str] | None
-    ) -> tuple[str, str | None]:
-        """The text that is answered, and the exit code that came with it."""
+    ) -> tuple[str, str | None, bool]:
+        """The text that is answered, the exit code that came with it, and whether it is all."""
         with self._answer(method, path, body, None, query) as answer:
-            return answer.read().decode("utf-8", "replace"), answer.getheader("Exit-Code")
+            text = answer.read().decode("utf-8", "replace")
+            return text, answer.getheader("Exit-Code"), answer.getheader("Output-Cut") is None
 
     def lines(self, path: str, **query: str | list[str] | None) -> Iterator[str]:
         """The lines that are answered, as they come."""

@@ -26,6 +26,8 @@ Wait = Annotated[
     bool, typer.Option("--wait", help="Until it is so; fail with the reason if it cannot be.")
 ]
 _POLL = 0.1
+_PATIENCE = 15.0
+"""Seconds for which a reason may stand in the way before waiting ends."""
 _GONE = "gone"
 _CALLED = "climg --agent unix:/run/berth-agent/agent.sock"
 
@@ -145,9 +147,11 @@ def execute(
     body = {"cmd": words[0], "args": words[1:], "stdin": given}
     if container is not None:
         body["container"] = container
-    text, code = agent_of(context).text("POST", path_of(name, "exec"), body)
+    text, code, is_all = agent_of(context).text("POST", path_of(name, "exec"), body)
     sys.stdout.write(text)
     sys.stdout.flush()
+    if not is_all:
+        typer.echo("climg: there was more: this is only the end of the output", err=True)
     if not code:
         raise Refused("the program was ended: it took too long")
     raise typer.Exit(int(code))
@@ -291,7 +295,11 @@ def _tell(agent: Agent, told: dict[str, Any], as_json: bool, *, wait: bool) -> N
 
 
 def _wait(agent: Agent, set_id: str, state: str) -> dict[str, Any]:
-    """Until the set is in *state*; raises Refused where it has come to another end."""
+    """Until the set is in *state*; raises Refused where it has come to another end.
+
+    Also where a reason has kept it from it for a while: the agent goes on trying.
+    """
+    held_up: float | None = None
     while True:
         found = next((each for each in agent.call("GET", "/sets") if each["set"] == set_id), None)
         if found is None:
@@ -300,6 +308,12 @@ def _wait(agent: Agent, set_id: str, state: str) -> dict[str, Any]:
             raise Unavailable(f"the set {set_id} is gone")
         if found["state"] == state:
             return dict(found)
+        if not found.get("reason"):
+            held_up = None
+        elif held_up is None:
+            held_up = time.monotonic()
+        elif time.monotonic() > held_up + _PATIENCE:
+            raise Refused(f"{set_id} is {found['state']} still: {found['reason']}")
         if found["level"] != state and state != _GONE:
             raise Refused(f"{set_id} is to be {found['level']} now: somebody has said so meanwhile")
         if found["state"] in {"degraded", "failed"} and state != _GONE:

@@ -182,7 +182,8 @@ def _execute(request: Request, body: dict[str, Any]) -> Response:
     stdin = str(body.get("stdin", "")).encode()
     ended = host.runtime.run(attempt.id, process, _EXEC_SECONDS, stdin)
     code = "" if ended.code is None else str(ended.code)
-    return Response(ended.output, media_type="text/plain", headers={"Exit-Code": code})
+    headers = {"Exit-Code": code, **({"Output-Cut": "1"} if ended.is_cut else {})}
+    return Response(ended.output, media_type="text/plain", headers=headers)
 
 
 def tell_logs(request: Request) -> Response:

@@ -14,6 +14,7 @@ from hostagent.conmon import Conmon
 from hostagent.errors import LimitRefused, RuntimeFailed
 from hostagent.filters import Filters
 from hostagent.ports import Ended, Json, Launch, Made
+from hostbase.converse import converse
 from hostbase.mountspace import MountSpaces
 from hostbase.process import Known
 from runspec.bundle import CPU_PERIOD, sources
@@ -106,11 +107,11 @@ class OciRuntime:
         with tempfile.TemporaryDirectory(prefix="exec-", dir=self._run) as scratch:
             child = self._popen(attempt, process, Path(scratch))
             try:
-                output, _ = child.communicate(stdin, timeout=seconds)
+                output, is_cut = converse(child, stdin, seconds, _OUTPUT)
             except subprocess.TimeoutExpired:
                 self._end_program(child, Path(scratch))
                 return Ended(None, b"")
-            return Ended(child.returncode, output[-_OUTPUT:])
+            return Ended(child.returncode, output, is_cut)
 
     def _popen(self, attempt: str, process: Json, scratch: Path) -> subprocess.Popen[bytes]:
         """Start a program in a container, with pipes; *scratch* is a directory for its papers."""

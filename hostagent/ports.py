@@ -41,6 +41,8 @@ class Ended:
 
     code: int | None
     output: bytes
+    is_cut: bool = False
+    """Whether *output* is only the end of it."""
 
 
 class Runtime(Protocol):

@@ -106,6 +106,23 @@ def test_a_trouble_names_its_container_and_what_is_suspended_says_so(daemon: Dae
     daemon.climg("set-resume", "shop", "--wait")
 
 
+def test_waiting_for_an_image_that_is_not_there_ends_with_the_reason(daemon: Daemon) -> None:
+    document = json.dumps(shop({"image": "shop:absent"}, networks=[]))
+    done = daemon.climg("set-create", "--wait", "-", stdin=document, check=False)
+    assert done.returncode == 1
+    assert "is creating still" in done.stderr
+    assert "no manifest absent" in done.stderr
+
+
+def test_of_much_output_the_end_is_told_and_that_there_was_more(daemon: Daemon) -> None:
+    create(daemon, networks=[])
+    script = "dd if=/dev/zero bs=1048576 count=64 2>/dev/null; echo the end"
+    done = daemon.climg("set-exec", "shop", "--", "/bin/sh", "-c", script)
+    assert len(done.stdout) == 1 << 20
+    assert done.stdout.endswith("the end\n")
+    assert "only the end of the output" in done.stderr
+
+
 def test_every_fault_of_a_document_has_a_line_of_its_own(daemon: Daemon) -> None:
     document = json.dumps(shop({"imagee": "web:1", "mem": "512"}, {"cpu": "0"}))
     done = daemon.climg("set-create", "-", stdin=document, check=False)
