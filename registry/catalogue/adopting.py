@@ -1,5 +1,6 @@
 """Who sees a record is said in the cloud's image service, and believed here."""
 
+from functools import partial
 from typing import Final
 
 from registry.storage.images import Image, ImageService
@@ -32,19 +33,18 @@ async def adopt(
     Raises ManifestUnknown where the record has ended, and StorageUnavailable.
     """
     ledger = storage.ledger
+    share = partial(ledger.share_record, record.id, agreed=True)
     positions = []
     if seen.visibility != present.visibility:
-        positions.append(await ledger.share_record(record.id, visibility=seen.visibility))
+        positions.append(await share(visibility=seen.visibility))
     if seen.visibility == "shared":
         wanted = dict(seen.members)
         known = {each.project: each.status for each in await ledger.list_members(record.id)}
         for project, status in wanted.items():
             if known.get(project) != status:
-                change = ledger.share_record(record.id, member=Member(project, status))
-                positions.append(await change)
+                positions.append(await share(member=Member(project, status)))
         positions += [
-            await ledger.share_record(record.id, remove_member=project)
-            for project in known.keys() - wanted.keys()
+            await share(remove_member=project) for project in known.keys() - wanted.keys()
         ]
     if positions:
         await storage.flusher.flush(positions[-1])

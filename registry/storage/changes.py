@@ -50,6 +50,8 @@ class Change:
     records: tuple[RecordState, ...] = ()
     gone: tuple[str, ...] = ()
     """Ids of records that end, each before those that it names."""
+    agreed: bool = False
+    """Whether a ``share`` says here what the image service says already."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """Set by ``limits`` in place of those before; of the whole project, where the path is empty."""
 
@@ -83,6 +85,7 @@ def to_line(change: Change) -> bytes:
         "whole": change.whole,
         "records": [_spell(state) for state in change.records],
         "gone": change.gone,
+        "agreed": change.agreed,
         "limits": dict(change.limits),
     }
     document |= {name: value for name, value in rest.items() if value}
@@ -112,6 +115,7 @@ def from_line(line: bytes) -> Change:
         whole=document.get("whole", False),
         records=tuple(_read(each, repository.project) for each in document.get("records", [])),
         gone=tuple(document.get("gone", [])),
+        agreed=document.get("agreed", False),
         limits=document.get("limits", {}),
     )
 

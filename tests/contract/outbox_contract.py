@@ -566,6 +566,29 @@ class OutboxLagContract:
             "ended layer",
         }
 
+    async def test_a_ledger_put_back_learns_what_was_agreed_since(self, ledger: SqlLedger) -> None:
+        source, hats = MemoryLedger(), Member("hats", "accepted")
+        await source.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1")))
+        tag = (await find_by_key(source, "shoes", "tag:red/boots:v1")).id
+        await source.share_record(tag, visibility="shared", member=hats, agreed=True)
+        lines = await source.pending_lines()
+        await ledger.replay(lines)
+        await drain(ledger)
+        await source.share_record(tag, remove_member="hats", agreed=True)
+        # It is shared once more out there, which nobody has looked at; and here, which is not sent.
+        await source.share_record(tag, visibility="public")
+        lines = await source.pending_lines()
+        await ledger.replay(lines)
+        begun = await begin(ledger, (await lease(ledger))[0])
+        assert begun.agreed == Sharing("shared")
+        assert begun.state is not None
+        assert begun.state.record.visibility == "public"
+        await ledger.outbox.give_back(begun)
+        await ledger.restart("shoes", 0)
+        await ledger.replay(lines[:1])
+        known = {each.record: each for each in await lease(ledger)}
+        assert (await begin(ledger, known[tag])).agreed is None
+
     async def test_a_restart_deletes_what_does_not_come_back(self, ledger: SqlLedger) -> None:
         await push(ledger, "v1", "base")
         lines = await ledger.pending_lines()

@@ -97,7 +97,8 @@ class Actor(Uploader):
     async def says_what(self, tag: str, *, replica: int) -> bool:
         """Whether somebody answers what the tag is."""
         await self.read_tag(tag, replica=replica)
-        return not self.repository.belief(tag).maybe
+        belief = self.repository.belief(tag)
+        return belief.ends or not belief.maybe
 
     async def pull(self, tag: str, *, replica: int | None = None) -> bool:
         """All of an image; whether every byte came. Never is one wrong, or said to be absent."""

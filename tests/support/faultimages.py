@@ -58,6 +58,8 @@ async def _records_differ(
 def _tags_differ(shown: dict[str, Any], actors: Sequence[Actor]) -> str:
     for actor in actors:
         for tag, belief in actor.repository.tags.items():
+            if belief.ends:
+                continue
             if why := _chain(shown, actor.repository.path, tag, belief.settled):
                 return f"{actor.repository.path}:{tag} {why}"
     return ""

@@ -79,6 +79,8 @@ class Belief:
     """What was tried since then, seen or not."""
     past: list[Pushed | None] = field(default_factory=lambda: [None])
     """All that it ever may have been."""
+    ends: bool = False
+    """It was thrown away where that is noticed only after a while: it may go though it was seen."""
 
     @property
     def possible(self) -> list[Pushed | None]:
@@ -99,11 +101,13 @@ class Belief:
         self.settled = self.told = value
         self.maybe.clear()
         self.tried.clear()
+        self.ends = False
 
     def see(self, value: Pushed | None) -> None:
         """It is so now: what was not acknowledged may be lost with the ledger."""
         self.settled = value
-        self.maybe.clear()
+        self.ends = self.ends and value is not None
+        self.maybe = [None] if self.ends else []
 
     def take_away(self, what: Pushed, *, told: bool) -> None:
         """The manifest is gone, and with it the tag if it was on it; *told*: that is acknowledged.

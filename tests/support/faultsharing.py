@@ -63,7 +63,9 @@ class Glance:
         if image is None or here.binned >= BINNED:
             return
         here.binned += 1
-        actor.repository.belief(tag).attempt(None)
+        belief = actor.repository.belief(tag)
+        belief.attempt(None)
+        belief.ends = True
         here.said.pop(image, None)
         await self._ask("DELETE", f"/{image}")
 

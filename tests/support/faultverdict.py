@@ -50,6 +50,9 @@ async def hold(here: World, glance: Glance, actors: list[Actor], outcome: Any) -
     await _at_last("Glance", lambda: differs(here, glance, actors))
     for actor in actors:
         actor.graceful = False
+        for belief in actor.repository.tags.values():
+            belief.ends = False
+    await hold_told(actors)
     async with here.collector() as (storage, collection):
         await agreement.settle(storage)
         await _at_last("the journal is not written", partial(_flush, storage))

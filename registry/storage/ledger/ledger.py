@@ -274,10 +274,11 @@ class SqlLedger:
         visibility: str | None = None,
         member: Member | None = None,
         remove_member: str | None = None,
+        agreed: bool = False,
     ) -> Position:
         return await self._database.write(
             lambda c: writes.share_record(
-                c, self._now(c), record, visibility, member, remove_member
+                c, self._now(c), record, visibility, member, remove_member, agreed=agreed
             )
         )
 

@@ -1,11 +1,12 @@
 """Names made again out of the journal's lines, and forgotten before that."""
 
+import json
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select, update
 
 from registry.oci.errors import RegistryError, StorageUnavailable
-from registry.storage.changes import from_line
+from registry.storage.changes import Change, from_line
 from registry.storage.ledger import marks
 from registry.storage.ledger.apply import NOWHERE, apply, ensure_repository, restore_blobs
 from registry.storage.ledger.lines import heads, lock_project
@@ -15,6 +16,7 @@ from registry.storage.ledger.schema import (
     manifest,
     member,
     project,
+    projected,
     record,
     record_use,
     reference,
@@ -24,6 +26,7 @@ from registry.storage.ledger.schema import (
     trash_reference,
 )
 from registry.storage.ledger.writes import set_limits
+from registry.storage.projection import Sharing
 from registry.storage.records import JournalLine
 
 _REACH = upsert(project, "sequence", without=["limits"])
@@ -53,8 +56,22 @@ def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
             here = ensure_repository(connection, change.repository)
             restore_blobs(connection, here, change)
         apply(connection, here, change)
+        if change.agreed:
+            _agree(connection, change)
         reached[name] = sequence
     _REACH.many(connection, [{"id": name, "sequence": n} for name, n in reached.items()])
+
+
+def _agree(connection: Connection, change: Change) -> None:
+    """A ledger that was put back knows of what was agreed with the image service, too.
+
+    Else what people say there once more would pass for old, and be undone.
+    """
+    for state in change.records:
+        sharing = Sharing.of_state(state)
+        known = update(projected).where(projected.c.record_id == state.record.id)
+        members = json.dumps(sharing.members)
+        connection.execute(known.values(visibility=sharing.visibility, members=members))
 
 
 def restart(connection: Connection, name: str, sequence: int) -> None:
@@ -73,6 +90,8 @@ def restart(connection: Connection, name: str, sequence: int) -> None:
         connection.execute(limited.values(limits=None))
     marks.bury_all(connection, name)
     mine = select(record.c.id).where(record.c.project_id == name)
+    sent = update(projected).where(projected.c.record_id.in_(mine))
+    connection.execute(sent.values(visibility=None))  # what was agreed since, nobody knows
     connection.execute(delete(record_use).where(record_use.c.user_id.in_(mine)))
     connection.execute(delete(member).where(member.c.record_id.in_(mine)))
     # Children name their parents, so whoever has no children goes first.

@@ -176,6 +176,8 @@ def share_record(
     visibility: str | None,
     added: Member | None,
     removed: str | None,
+    *,
+    agreed: bool = False,
 ) -> Position:
     """As in Ledger.share_record."""
     lock_project(connection, records.find(connection, wanted).project)
@@ -196,9 +198,8 @@ def share_record(
         tuple(sorted(shared.items())),
     )
     path = present.properties.get("oci_repository", "")
-    change = Change(
-        op="share", repository=RepositoryName(present.project, path), at=now, records=(state,)
-    )
+    where = RepositoryName(present.project, path)
+    change = Change(op="share", repository=where, at=now, records=(state,), agreed=agreed)
     here = ensure_repository(connection, change.repository)
     apply(connection, here, change)
     return write_line(connection, change)

@@ -254,12 +254,13 @@ class MemoryLedger:
         visibility: str | None = None,
         member: Member | None = None,
         remove_member: str | None = None,
+        agreed: bool = False,
     ) -> Position:
         now, state = self._clock(), self._find_record(record)
         newer = records.share(state, now, visibility, member, remove_member)
         path = newer.record.properties.get("oci_repository", "")
         repository = RepositoryName(newer.record.project, path)
-        return self._change(Change("share", repository, now, records=(newer,)))
+        return self._change(Change("share", repository, now, records=(newer,), agreed=agreed))
 
     async def list_members(self, record: str) -> list[Member]:
         return [Member(*each) for each in self._find_record(record).members]

@@ -229,8 +229,12 @@ class Ledger(Protocol):
         visibility: str | None = None,
         member: Member | None = None,
         remove_member: str | None = None,
+        agreed: bool = False,
     ) -> Position:
-        """Change who may see a record; raises ManifestUnknown. A member given is added or set."""
+        """Change who may see a record; raises ManifestUnknown. A member given is added or set.
+
+        *agreed*: the image service says so already, and whoever replays it knows that.
+        """
         ...
 
     async def list_members(self, record: str) -> list[Member]:
