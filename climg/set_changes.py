@@ -16,6 +16,9 @@ from climg.errors import Refused, Unavailable, WrongUsage
 from climg.set_views import Container, Json, Set, agent_of
 from climg.text import one_line
 
+Containers = Annotated[
+    list[str] | None, typer.Option("--container", "-c", metavar="NAME", help="Only these.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only print the set document in its normal form.")
 ]
@@ -183,9 +186,7 @@ def delete(
 def restart(
     context: typer.Context,
     name: Set,
-    container: Annotated[
-        list[str] | None, typer.Option("--container", "-c", metavar="NAME", help="Only these.")
-    ] = None,
+    container: Containers = None,
     wait: Wait = False,
 ) -> None:
     """Stop containers and start them again, once, on their disks.
@@ -200,9 +201,7 @@ def restart(
 def rebuild(
     context: typer.Context,
     name: Set,
-    container: Annotated[
-        list[str] | None, typer.Option("--container", "-c", metavar="NAME", help="Only these.")
-    ] = None,
+    container: Containers = None,
     wait: Wait = False,
 ) -> None:
     """Begin containers anew on their images; volumes, addresses and deployed files stay.

@@ -5,22 +5,20 @@ The Glance here is one in which anybody may write what only Berth should.
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from http import HTTPMethod
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from registry import agreement, opening
-from registry.auth.ports import Opening, Principal
+from registry.auth.ports import Opening
 from registry.catalogue.reconciler import Reconciler
 from registry.oci.names import RepositoryName
 from registry.opening import Neighbours
 from registry.storage.ledger import SqlLedger
-from registry.storage.records import ImageRecord
-from registry.viewing.cloud import FRESH, CloudViewer
+from registry.viewing.cloud import FRESH
 from support.asking import APP
 from support.directory import Directory
+from support.faultplants import whoever_has_the_like_may_pull
 from support.glance import Looker, images_of
 from support.openstack import OpenStack
 from support.street import NOBODY, OTHER, Street, parts, street_of
@@ -100,18 +98,6 @@ async def test_a_link_granted_from_a_property_would_be_found(
 ) -> None:
     """A planted fault: records are looked for by what they say, not by the ledger's ids."""
 
-    async def search(
-        self: CloudViewer, principal: Principal, records: list[ImageRecord]
-    ) -> frozenset[str]:
-        client: Any = self._images._client  # type: ignore[attr-defined]
-        token = next(iter(principal.cloud_tokens.values()), None)
-        found = set()
-        for record in records:
-            named = {"name": f"eq:{record.name}", "visibility": "all", "member_status": "all"}
-            _, shown = await client.ask(HTTPMethod.GET, "/images", query=named, caller=token)
-            found |= {record.id for each in shown["images"] if each["name"] == record.name}
-        return frozenset(found)
-
-    monkeypatch.setattr(CloudViewer, "find_seen", search)
+    whoever_has_the_like_may_pull(monkeypatch)
     with pytest.raises(AssertionError, match="password"):
         await hold_that_likenesses_gain_nothing(street)
