@@ -3,18 +3,14 @@
 Whatever was acknowledged, and not taken back by its owner, resolves whole: all the time.
 """
 
-import asyncio
 import json
 import os
-import tempfile
-from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 from sqlalchemy import ColumnElement, true
 
 from registry import management, pull, push
@@ -29,12 +25,12 @@ from registry.push import PushRules
 from registry.storage import filesystem
 from registry.storage.filesystem import FilesystemBlobStore
 from registry.storage.flusher import Flusher
-from registry.storage.ledger import SqlLedger, condemning
+from registry.storage.ledger import condemning
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.memory.journal import MemoryJournal
 from registry.storage.storage import Storage
 from support.builders import LAYER, descriptor
-from support.ledgers import Clock, Template
+from support.machines import LedgerMachine
 from support.streams import collect, stream
 
 NAMES = st.sampled_from([RepositoryName("shoes", "red"), RepositoryName("hats", "straw")])
@@ -64,19 +60,10 @@ def index(images: list[str]) -> bytes:
     return json.dumps(document).encode()
 
 
-class CollectionMachine(RuleBasedStateMachine):
-    template = Template(Path(tempfile.mkdtemp()))
-
+class CollectionMachine(LedgerMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.directory = tempfile.TemporaryDirectory()
-        path = Path(self.directory.name)
-        url = self.run(self.template.copy(path / "ledger.db"))
-        self.clock = Clock()
-        self.ledger = SqlLedger(url, clock=self.clock)
-        self.collection = SqlCollection(url, clock=self.clock)
-        self.blobs = FilesystemBlobStore(path)
+        self.blobs = FilesystemBlobStore(self.place)
         journal = MemoryJournal()
         flusher = Flusher(self.ledger, journal)
         self.storage = Storage(self.blobs, journal, self.ledger, flusher, promise=-1)
@@ -87,21 +74,7 @@ class CollectionMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.run(self.storage.flusher.close())
-        self.run(self.collection.close())
-        self.run(self.ledger.close())
-        self.run(self.loop.shutdown_default_executor())
-        self.loop.close()
-        self.directory.cleanup()
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(work)
-
-    def attempt(self, work: Coroutine[Any, Any, Any]) -> bool:
-        try:
-            self.run(work)
-        except RegistryError:
-            return False
-        return True
+        super().teardown()
 
     async def upload(self, name: RepositoryName, blob: bytes) -> None:
         digest = Digest.of(blob)

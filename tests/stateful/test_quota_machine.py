@@ -1,27 +1,21 @@
 """Usage beside a model of it, over pushes, mounts, deletions, undeletions and collections."""
 
-import asyncio
 import os
-import tempfile
-from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from registry.limits import Leave, Limits
 from registry.oci.digest import Digest
-from registry.oci.errors import QuotaExceeded, RegistryError
+from registry.oci.errors import QuotaExceeded
 from registry.oci.names import RepositoryName, Tag
-from registry.storage.ledger import SqlLedger
-from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.records import BlobRecord, Segment
-from support.ledgers import Clock, Template, manifest, put
+from support.ledgers import manifest, put
+from support.machines import LedgerMachine
 
 RED, BLUE, HATS = (RepositoryName(*each) for each in (("s", "red"), ("s", "blue"), ("h", "hat")))
 ALL = (RED, BLUE, HATS)
@@ -42,41 +36,15 @@ def size_of(word: str) -> int:
     return len(manifest(word).content)
 
 
-class QuotaMachine(RuleBasedStateMachine):
-    template = Template(Path(tempfile.mkdtemp()))
-
+class QuotaMachine(LedgerMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.directory = tempfile.TemporaryDirectory()
-        path = Path(self.directory.name) / "ledger.db"
-        self.url = self.run(self.template.copy(path))
-        self.clock = Clock()
-        self.ledger = SqlLedger(self.url, clock=self.clock)
-        self.collection = SqlCollection(self.url, clock=self.clock)
         self.links: set[tuple[RepositoryName, str]] = set()
         self.manifests: set[tuple[RepositoryName, str]] = set()
         self.tags: dict[tuple[RepositoryName, str], str] = {}
         self.trash: list[tuple[RepositoryName, str, set[str]]] = []
         self.uploads: dict[str, tuple[RepositoryName, int]] = {}
         self.is_limited = False
-
-    def teardown(self) -> None:
-        self.run(self.collection.close())
-        self.run(self.ledger.close())
-        self.run(self.loop.shutdown_default_executor())
-        self.loop.close()
-        self.directory.cleanup()
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(work)
-
-    def attempt(self, work: Coroutine[Any, Any, Any]) -> bool:
-        try:
-            self.run(work)
-        except RegistryError:
-            return False
-        return True
 
     # -- the model ------------------------------------------------------------------------------
 
