@@ -63,7 +63,9 @@ class Local:
             if known is not None:
                 former, _, same = known.partition(" ")
                 if former != body:
-                    raise Conflict("this idempotency key made a set of another document")
+                    raise Conflict("this key made a set of another document: say another key")
+                if not self.host.store.rows(SetRow, set=same):
+                    raise Conflict(f"this key made set {same}, which is deleted: say another key")
                 return self.host.store.find(SetRow, set=same)
             self._take(set_id, 1, Level.RUNNING, accepted, None)
             if key:

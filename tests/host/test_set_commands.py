@@ -182,6 +182,17 @@ def test_a_callers_number_is_one_sets_of_an_application(daemon: Daemon) -> None:
     assert (refused.returncode, "/id is 7" in refused.stderr) == (1, True)
 
 
+def test_a_key_makes_one_set_and_no_other_when_that_is_gone(daemon: Daemon) -> None:
+    words = ("set-create", "--key", "k1", "--wait", "-")
+    document = json.dumps(shop(networks=[]))
+    daemon.climg(*words, stdin=document)
+    other = daemon.climg(*words, stdin=json.dumps(shop({}, {}, networks=[])), check=False)
+    assert (other.returncode, "of another document" in other.stderr) == (1, True)
+    daemon.climg("set-delete", "shop", "--yes", "--wait")
+    again = daemon.climg(*words, stdin=document, check=False)
+    assert (again.returncode, "which is deleted: say another key" in again.stderr) == (1, True)
+
+
 def test_what_this_host_cannot_give_is_refused_at_its_field(daemon: Daemon) -> None:
     own = shop({"mem": "80Mi"}, networks=[{"name": "default", "ip": "10.212.0.9"}])
     create(daemon, networks=own["networks"])
