@@ -84,12 +84,10 @@ def config(container: Json, beside: Beside) -> Json:
     }
 
 
-def dropbear(start: Sequence[str], login: Login, *, root_group: bool) -> list[str]:
-    """Its words: in the foreground, telling its output; root alone where he has a group."""
+def dropbear(start: Sequence[str], login: Login) -> list[str]:
+    """Its words: in the foreground, telling its output; for root's group alone."""
     words = [*start, "-F", "-E", "-m", "-p", str(PORT), "-P", f"{HERE}.pid"]
-    words += ["-r", f"{LOGIN}/dropbear_key"]
-    if root_group:
-        words += ["-G", "root"]
+    words += ["-r", f"{LOGIN}/dropbear_key", "-G", "root"]
     return words if login.password else [*words, "-s"]
 
 

@@ -44,6 +44,8 @@ def replaced(image: Mapping[str, str], login: Login) -> dict[str, str]:
     Raises CannotRun where root has no shell.
     """
     made = {"/etc/shadow": shadow(image["/etc/shadow"], login.password)}
+    if not _has_group(image["/etc/group"], "root"):  # without it dropbear would let in others
+        made["/etc/group"] = f"root:x:0:\n{image['/etc/group']}"
     shell = _shell(image["/etc/passwd"])
     if shell is None:
         made["/etc/passwd"] = f"root:x:0:0:root:/root:/bin/sh\n{image['/etc/passwd']}"
@@ -69,8 +71,7 @@ def has_account(passwd: str, name: str) -> bool:
     return any(fields[0] == name for fields in _entries(passwd))
 
 
-def has_group(group: str, name: str) -> bool:
-    """Whether group(5) has that group."""
+def _has_group(group: str, name: str) -> bool:
     return any(line.startswith(f"{name}:") for line in group.splitlines())
 
 

@@ -11,7 +11,7 @@ from runspec.limits import CannotRun
 from sshd import bundle, hostkey
 from sshd.bundle import Beside, Json
 from sshd.kit import KitMissing, kit, words
-from sshd.login import READ, Login, has_account, has_group, replaced, root_of, shadow
+from sshd.login import READ, Login, has_account, replaced, root_of, shadow
 from volumes import files
 
 _PRIVATE: Final = 0o600
@@ -50,8 +50,7 @@ def lay_out(
             start, binds = bundle.openssh(), {}
         else:
             tools = kit(place.kits)
-            group = has_group(image["/etc/group"], "root")
-            start = bundle.dropbear(words(tools, bundle.KIT), login, root_group=group)
+            start = bundle.dropbear(words(tools, bundle.KIT), login)
             keys = f"{root_of(image).home.rstrip('/')}/.ssh/authorized_keys"
             binds = {bundle.KIT: tools, keys: place.home / "authorized_keys"}
     except (CannotRun, KitMissing, inroot.CannotReach) as error:

@@ -84,6 +84,19 @@ def test_root_logs_in_by_key_and_password_whether_or_not_the_image_has_sshd(
     agent.delete(desired, purge=True)
 
 
+def test_root_alone_is_let_in_by_an_image_without_his_group(agent: Agent, client: Client) -> None:
+    desired = placed(shop({"image": "groupless:1"}, networks=NETWORK, ssh={"password": PASSWORD}))
+    agent.images.add("groupless:1", "sha256:" + "f" * 64, {"config": {"Cmd": ["/bin/run.sh"]}}, {
+        "bin/run.sh": "#!/bin/sh\nwhile true; do sleep 0.1; done\n", "etc/group": "web:x:1000:\n",
+        "etc/shadow": f"root:*:1::::::\nweb:{hashed('another horse')}:1::::::\n",
+    })  # fmt: skip
+    let_in(agent, client, desired)
+    assert client.run(agent, desired, "id -u", password=PASSWORD).output == "0\n"
+    refused = client.run(agent, desired, "id", user="web", password="another horse")  # noqa: S106
+    assert (refused.code, refused.output) == (255, "")
+    agent.delete(desired)
+
+
 def test_what_is_done_by_ssh_counts_against_the_containers_limits(
     agent: Agent, client: Client
 ) -> None:

@@ -23,7 +23,8 @@ LOGIN = Login(keys=("ssh-ed25519 AAAA me",), password="$6$salt$hash")  # noqa: S
 
 
 def image(accounts: str = "", shells: str = "") -> dict[str, str]:
-    return {**dict.fromkeys(READ, ""), "/etc/passwd": accounts, "/etc/shells": shells}
+    named = {"/etc/passwd": accounts, "/etc/shells": shells, "/etc/group": "root:x:0:\n"}
+    return {**dict.fromkeys(READ, ""), **named}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,7 @@ def image(accounts: str = "", shells: str = "") -> dict[str, str]:
     [
         (image(ROOT), {"/etc/shadow"}),
         (image(ROOT, shells="/bin/sh\n"), {"/etc/shadow"}),
+        ({**image(ROOT), "/etc/group": "web:x:1:\n"}, {"/etc/shadow", "/etc/group"}),
         (image("root::0:0::/root:\n"), {"/etc/shadow"}),
         (image(), {"/etc/shadow", "/etc/passwd"}),
         (image("web:x:1:1::/:/bin/sh\n"), {"/etc/shadow", "/etc/passwd"}),
@@ -43,6 +45,7 @@ def test_of_etc_only_that_is_another_which_must_be(seen: dict[str, str], paths: 
     made = replaced(seen, LOGIN)
     assert set(made) == paths
     assert made.get("/etc/passwd", ROOT).startswith("root:x:0:0:")
+    assert made.get("/etc/group", "root:x:0:\nweb:x:1:\n") == "root:x:0:\nweb:x:1:\n"
     if "/etc/shells" in made:
         shell = seen["/etc/passwd"].strip().rpartition(":")[2]
         assert made["/etc/shells"].endswith(f"\n{shell}\n")
@@ -67,9 +70,8 @@ def test_without_a_password_none_is_asked_for() -> None:
     assert keys.authorized_keys == "a\nb\n"
     assert "PasswordAuthentication no\n" in bundle.sshd_config(keys)
     assert "PasswordAuthentication yes\n" in bundle.sshd_config(LOGIN)
-    assert "-s" in bundle.dropbear(["d"], keys, root_group=True)
-    assert "-s" not in bundle.dropbear(["d"], LOGIN, root_group=True)
-    assert "-G" not in bundle.dropbear(["d"], LOGIN, root_group=False)
+    assert "-s" in bundle.dropbear(["d"], keys)
+    assert "-s" not in bundle.dropbear(["d"], LOGIN)
 
 
 def test_a_host_key_is_the_same_one_for_both_servers(tmp_path: Path) -> None:
