@@ -91,9 +91,10 @@ class Volumes:
             if known is None:
                 self._make(wanted)
             else:
-                self._change(known, wanted)
-                if not known.whole:
-                    self._fill(self._labels[wanted.id])
+                if not known.whole:  # as large as it was to be; then it changes like any other
+                    self._refuse(wanted, CannotHold)
+                    self._fill(known)
+                self._change(self._labels[wanted.id], wanted)
             found = self._labels[wanted.id]
             return self._drivers[found.driver].open(self._home(found.id))
 
@@ -248,14 +249,17 @@ class Volumes:
     def _promise(self, wanted: Wanted, needed: int, kind: type[VolumeFailed]) -> Iterator[None]:
         """Nobody else is promised the same bytes meanwhile. Raises *kind* with the objection."""
         with self._lock:
-            refusal = self.objection(wanted)
-            if refusal is not None:
-                raise kind(refusal)
+            self._refuse(wanted, kind)
             self._promised[wanted.id] = max(needed, 0)
         try:
             yield
         finally:
             del self._promised[wanted.id]
+
+    def _refuse(self, wanted: Wanted, kind: type[VolumeFailed]) -> None:
+        refusal = self.objection(wanted)
+        if refusal is not None:
+            raise kind(refusal)
 
     def _make_promised(self, home: Path, wanted: Wanted) -> None:
         try:
@@ -294,7 +298,7 @@ class Volumes:
         driver = self._drivers.get(known.driver)
         more = driver.needed(room) - driver.needed(former) if driver is not None else 0
         with self._promise(wanted, more, CannotHold):
-            if driver is not None and room != former and known.whole:
+            if driver is not None and room != former:
                 driver.resize(self._home(known.id), former, room)
             fresh = replace(
                 known, name=wanted.name, set=wanted.set, quota=room.bytes, inodes=room.inodes

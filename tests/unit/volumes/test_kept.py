@@ -170,13 +170,14 @@ def test_whoever_dies_while_a_volume_is_made_makes_it_the_next_time(root: Path, 
         if reached == point:
             raise Death
 
-    dying = Volumes(root, LoopDriver(die), reach=die)
-    with pytest.raises(Death):
-        dying.make(FIRST)
-    again = loops(root)
-    data = again.make(FIRST)
-    assert fill(data / "all", 32 * MIB) == (32 * MIB, 0)
-    again.purge("v1")
+    for wanted in (FIRST, replace(FIRST, quota=64 * MIB)):  # another generation may want more
+        dying = Volumes(root, LoopDriver(die), reach=die)
+        with pytest.raises(Death):
+            dying.make(FIRST)
+        again = loops(root)
+        data = again.make(wanted)
+        assert fill(data / "all", wanted.quota or 0) == (wanted.quota, 0)
+        again.purge("v1")
     assert [path.name for path in root.iterdir()] == [".purged"]
 
 
@@ -305,6 +306,11 @@ def test_a_volume_of_a_driver_that_is_there_no_more_is_told_and_hides_no_other(r
         assert why in (other.objection(wanted) or "")
         with pytest.raises(CannotHold, match=why):
             other.make(wanted)
+    label = root / "v1" / "label.json"
+    label.write_text(label.read_text().replace('"whole": true', '"whole": false'))
+    half_made = Volumes(root, DirectoryDriver(PlainQuota()))
+    with pytest.raises(CannotHold, match=why):
+        half_made.make(FIRST)
     other.purge("v1")
     assert [each.id for each in other.labels()] == ["v2"]
 
