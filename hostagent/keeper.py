@@ -35,7 +35,9 @@ class Keeper:
 
     def __init__(self, host: Host, workers: int = 8) -> None:
         self._host = host
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._queued_one = threading.Condition(self._lock)
+        self._timed = threading.Condition(self._lock)
         self._queue: deque[str] = deque()
         self._queued: set[str] = set()
         self._busy: set[str] = set()
@@ -52,19 +54,20 @@ class Keeper:
 
     def close(self) -> None:
         """End; steps that were begun are finished, containers run on."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
-            self._changed.notify_all()
+            self._queued_one.notify_all()
+            self._timed.notify_all()
         for thread in self._threads:
             thread.join()
 
     def wake(self, set_id: str) -> None:
         """Have a set looked at."""
-        with self._changed:
+        with self._lock:
             if set_id not in self._queued:
                 self._queued.add(set_id)
                 self._queue.append(set_id)
-                self._changed.notify_all()
+                self._queued_one.notify()
 
     def settle(self, set_id: str) -> Plan:
         """Do all that can be done for a set now; answer the plan in which nothing was left."""
@@ -115,10 +118,10 @@ class Keeper:
 
     def _work(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 set_id = self._take()
                 while set_id is None and not self._is_closed:
-                    self._changed.wait()
+                    self._queued_one.wait()
                     set_id = self._take()
                 if set_id is None or self._is_closed:
                     return
@@ -133,9 +136,8 @@ class Keeper:
                 log.exception("set %s", set_id)
                 self._at(self._host.now() + _LONGEST, set_id)
             finally:
-                with self._changed:
+                with self._lock:  # whoever was woken for it meanwhile has left it to this one
                     self._busy.discard(set_id)
-                    self._changed.notify_all()
 
     def _take(self) -> str | None:
         """A set that nobody has, out of the queue."""
@@ -149,14 +151,15 @@ class Keeper:
         return None
 
     def _at(self, moment: float, set_id: str) -> None:
-        with self._changed:
+        with self._lock:
             heapq.heappush(self._timers, (moment, set_id))
-            self._changed.notify_all()
+            if self._timers[0][0] == moment:
+                self._timed.notify()
 
     def _tick(self) -> None:
         audit_at = self._host.now() + _AUDIT
         while True:
-            with self._changed:
+            with self._lock:
                 if self._is_closed:
                     return
                 now = self._host.now()
@@ -165,7 +168,7 @@ class Keeper:
                     due.add(heapq.heappop(self._timers)[1])
                 if not due and now < audit_at:
                     first = self._timers[0][0] if self._timers else audit_at
-                    self._changed.wait(max(min(first, audit_at) - now, 0.001))
+                    self._timed.wait(max(min(first, audit_at) - now, 0.001))
                     continue
             for set_id in due:
                 self.wake(set_id)

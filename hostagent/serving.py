@@ -1,5 +1,6 @@
 """The agent as a daemon: its socket, open to root alone, until it is told to end."""
 
+import gc
 import os
 import socket
 import struct
@@ -46,6 +47,8 @@ def serve(config: Config) -> None:
         local = Local(agent.host, agent.keeper, config)
         options: dict[str, Any] = {"http": _RootsOnly, "log_level": "warning", "access_log": False}
         app = create_app(local, agent.images)
+        gc.collect()
+        gc.freeze()  # what is here by now stays, and need not be looked through again and again
         server = uvicorn.Config(app, timeout_graceful_shutdown=5, **options)
         uvicorn.Server(server).run(sockets=[listener])
 
