@@ -69,7 +69,8 @@ class MountSpaces:
 
     def _forget(self, needed: Iterable[str]) -> None:
         with self._lock:
-            self._needed |= {*needed}
+            # What it lies in, and not itself: it may be a volume, whose device is to be let go of.
+            self._needed |= {str(Path(path).parent) for path in needed}
             if self._base is not None:
                 os.close(self._base)
             self._base = None
