@@ -12,6 +12,7 @@ import contextlib
 import fnmatch
 import itertools
 import json
+import os
 import signal
 import sys
 import time
@@ -140,11 +141,23 @@ def plain_requests(cloud: OpenStack | None) -> Iterator[Callable[[Row], Figures]
         clear(cloud, prefix)
 
 
-def cloud_for(
-    storage: str, state: Path | None
-) -> contextlib.AbstractContextManager[OpenStack | None]:
-    """The cloud in which bytes are to lie, if any."""
-    return contextlib.nullcontext() if storage == "directory" else cloud_of(state)
+@contextlib.contextmanager
+def cloud_for(storage: str, state: Path | None, *, apart: bool) -> Iterator[OpenStack | None]:
+    """The cloud in which bytes are to lie, if any; *apart* on one half of the processors."""
+    if storage == "directory":
+        yield None
+        return
+    every = sorted(os.sched_getaffinity(0))
+    half = max(1, len(every) // 2)
+    try:
+        if apart:
+            os.sched_setaffinity(0, every[:half])  # what is started keeps it
+        with cloud_of(state) as cloud:
+            if apart:
+                os.sched_setaffinity(0, every[half:])
+            yield cloud
+    finally:
+        os.sched_setaffinity(0, every)
 
 
 def main() -> int:
@@ -153,6 +166,9 @@ def main() -> int:
     words.add_argument("--storage", choices=["directory", "swift"], default="directory")
     words.add_argument("--peer", choices=sorted(QUIET))
     words.add_argument("--state", type=Path, help="a cloud that runs, in this directory")
+    words.add_argument(
+        "--apart", action="store_true", help="the cloud has half of the processors for itself"
+    )
     words.add_argument("--ours", choices=sorted(QUIET), default="berth", help=argparse.SUPPRESS)
     words.add_argument("--quick", action="store_true", help="a rough look, in under a minute")
     words.add_argument("--json", type=Path, metavar="F", help="write all raw figures there")
@@ -171,12 +187,14 @@ def main() -> int:
         words.error(f"no row is called {asked.rows}")
     if report.filesystem(ROOT) == "tmpfs":
         words.error("the checkout lies in memory; the data must be on a disk")
+    if asked.apart and (not on_swift or asked.state or len(os.sched_getaffinity(0)) < 2):
+        words.error("--apart needs --storage swift, a cloud of its own and two processors")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the servers would stay
     console = Console(stderr=True, soft_wrap=True)
     kinds = {"ours": asked.ours, "peer": peer}
     begin = time.monotonic()
     try:
-        with cloud_for(asked.storage, asked.state) as cloud:
+        with cloud_for(asked.storage, asked.state, apart=asked.apart) as cloud:
             results = run(scale, chosen, kinds, asked.workers, console, cloud)
     except (NotReady, LoadFailed, OSError) as error:
         sys.stderr.write(f"bench: {error}\n")
@@ -186,7 +204,7 @@ def main() -> int:
     sys.stdout.flush()
     if asked.json:
         settings: dict[str, object] = {
-            **kinds, "storage": asked.storage, "quick": asked.quick,
+            **kinds, "storage": asked.storage, "quick": asked.quick, "apart": asked.apart,
             "workers": asked.workers, "seconds": seconds,
         }  # fmt: skip
         text = json.dumps(report.document(results, settings), indent=1)
