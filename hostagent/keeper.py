@@ -76,12 +76,15 @@ class Keeper:
                 row = self._host.store.find(SetRow, set=set_id)
             except NotHere:
                 return Plan((), None)
-            current = plan(look(self._host, row))
+            seen = look(self._host, row)
+            current = plan(seen)
             if not current.steps:
                 return current
             for step in current.steps:
                 if self._is_closed or not self._carry_out(step):
                     break
+                if step.key in seen.troubles:
+                    self._host.store.remove(Trouble, set=set_id, step=step.key)
             if self._is_closed:
                 return current
         raise HostError(f"the plan of set {set_id} does not come to an end")
@@ -96,9 +99,6 @@ class Keeper:
             log.exception("%s of set %s", step.name(), step.set)
             self._note(step, f"{type(error).__name__}: {error}")
             return False
-        known = {"set": step.set, "step": step.key}
-        if self._host.store.rows(Trouble, **known):
-            self._host.store.remove(Trouble, **known)
         return True
 
     def _note(self, step: Step, text: str) -> None:

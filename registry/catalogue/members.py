@@ -43,7 +43,7 @@ async def post_member(call: Call) -> Response:
     added = await sharing.add_member(call.storage, call.caller, record, project)
     if added is None:
         return answers.fault(HTTPStatus.CONFLICT, f"the image is shared with {project} already")
-    return JSONResponse(answers.member(record, added))
+    return JSONResponse(answers.member(await _find(call), added))  # it is of another time now
 
 
 async def put_member(call: Call) -> Response:
@@ -51,7 +51,7 @@ async def put_member(call: Call) -> Response:
     record = await _find(call)
     status = _text(await call.json(), "status")
     found = await sharing.answer_member(call.storage, call.caller, record, _project(call), status)
-    return JSONResponse(answers.member(record, found))
+    return JSONResponse(answers.member(await _find(call), found))
 
 
 async def delete_member(call: Call) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -11,7 +12,7 @@ from registry.gc import sweep
 from registry.gc.plan import Plan
 from registry.gc.policy import Rules, is_braked
 from registry.gc.sweep import Report
-from registry.oci.errors import StorageUnavailable
+from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.oci.names import RepositoryName
 from registry.storage.collection import Collection
 from registry.storage.storage import Storage
@@ -56,18 +57,30 @@ async def run(
 
 @contextlib.asynccontextmanager
 async def alone(collection: Collection, job: str = JOB) -> AsyncIterator[None]:
-    """Be the only one at *job*; raises Busy. So ends, too, a run that lost its lease meanwhile."""
+    """Be the only one at *job*; raises Busy. So ends, too, a run that lost its lease meanwhile.
+
+    It is lost as well where the ledger was out of reach until its end.
+    """
     holder = str(uuid.uuid4())
     ended, lost = asyncio.Event(), asyncio.Event()
     me = asyncio.current_task()
     assert me is not None
 
     async def renew() -> None:
+        ends = time.monotonic() + LEASE
         while not await _passes(ended, LEASE / 4):
-            if not await collection.lease(job, holder, LEASE):
+            asked = time.monotonic()
+            try:
+                kept = await collection.lease(job, holder, LEASE)
+            except RegistryError:
+                if asked + LEASE / 4 < ends:
+                    continue  # there is time for another try
+                kept = False
+            if not kept:
                 lost.set()
                 me.cancel("another has taken the job over")
                 return
+            ends = asked + LEASE
 
     async def let_go(*asking: asyncio.Future[Any]) -> None:
         """Release the lease once no call is under way that may take it anew."""

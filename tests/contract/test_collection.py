@@ -481,6 +481,34 @@ async def test_a_run_that_lost_its_lease_ends_and_leaves_its_task_alive(
     assert not await lease(collect.JOB, "a third", 60)
 
 
+@pytest.mark.parametrize("away", [1, 99])
+async def test_a_run_goes_on_while_the_ledger_is_away_for_no_longer_than_its_lease(
+    place: Place, monkeypatch: pytest.MonkeyPatch, away: int
+) -> None:
+    monkeypatch.setattr(collect, "LEASE", 0.2)
+    lease = place.collection.lease
+    asked, again = [0], asyncio.Event()
+
+    async def fail(job: str, holder: str, seconds: float) -> bool:
+        asked[0] += 1
+        if asked[0] <= away:
+            raise StorageUnavailable("the ledger is away")
+        again.set()
+        return await lease(job, holder, seconds)
+
+    async def work() -> None:
+        async with collect.alone(place.collection):
+            monkeypatch.setattr(place.collection, "lease", fail)
+            await asyncio.wait_for(again.wait(), 30)
+
+    if away == 1:
+        await work()
+    else:
+        with pytest.raises(collect.Busy):
+            await work()
+    assert 1 < asked[0] < 9
+
+
 # -- both orders of the locks -----------------------------------------------------------------
 
 

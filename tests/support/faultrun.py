@@ -130,7 +130,9 @@ async def play(stage: Stage, schedule: Schedule, plant: Plant | None = None) -> 
                 async with world(scene, weather, repositories) as here:
                     await _live(here, schedule, outcome)
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed goes with it
-            outcome.complaint = "".join(traceback.format_exception(error)[-3:])
+            # Of a schedule that took too long: where it stood.
+            where = traceback.format_exception(error.__cause__)[-8:] if error.__cause__ else []
+            outcome.complaint = "".join([*where, *traceback.format_exception(error)[-3:]])
     return outcome
 
 

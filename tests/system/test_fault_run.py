@@ -82,15 +82,20 @@ FOCUS = {
 async def test_a_planted_fault_is_found_by_schedules(stage: Stage, name: str) -> None:
     kinds, deeds = FOCUS[name]
     graceful = name == "nobody_looks_at_the_epoch"
+    others: list[str] = []
     for number in range(20):
         schedule = replace(
             Schedule.of(f"planted-{number}").only(*kinds),
             small=True, people=2, graceful=graceful, deeds=deeds, served=False, events=(),
         )  # fmt: skip
         outcome: Outcome = await play(stage, schedule, PLANTS[name])
-        if outcome.complaint is not None:
-            assert re.search(r"\.(Wrong|Missing): ", outcome.complaint), outcome.complaint
+        if outcome.complaint is None:
+            continue
+        if re.search(r"\.(Wrong|Missing): ", outcome.complaint):
             return
+        # With such a fault a registry may also come to no end in time, which finds nothing.
+        others.append(outcome.complaint)
+        assert len(others) < 3, "\n".join(others)
     pytest.fail("twenty schedules, and nothing was found")
 
 
