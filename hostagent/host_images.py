@@ -87,7 +87,7 @@ class HostImages:
 
         It takes *most* bytes beside the image's.
         """
-        image = self._run(self.images.held(Digest.parse(digest)))
+        image = self.images.held(Digest.parse(digest))
         if image is None:
             raise ImageUnknown(f"{digest} is not on this host any more; it must be pulled again")
         with told():

@@ -136,8 +136,13 @@ def _load(kind: type[R], row: tuple[Any, ...]) -> R:
     )
 
 
+_spelled: dict[type, str] = {}
+
+
 def _columns(kind: type) -> str:
-    return ", ".join(f'"{name}"' for name in _readers(kind))
+    if kind not in _spelled:
+        _spelled[kind] = ", ".join(f'"{name}"' for name in _readers(kind))
+    return _spelled[kind]
 
 
 _known: dict[type, dict[str, Any]] = {}

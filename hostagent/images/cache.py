@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS pin (
   set_id TEXT NOT NULL, generation INTEGER NOT NULL, image TEXT NOT NULL, place INTEGER NOT NULL,
   diff_id TEXT NOT NULL, PRIMARY KEY (set_id, generation, image, place)) STRICT;
 CREATE INDEX IF NOT EXISTS pin_diff_id ON pin (diff_id);
+CREATE INDEX IF NOT EXISTS pin_image ON pin (image);
 CREATE TABLE IF NOT EXISTS image (
   digest TEXT PRIMARY KEY, config BLOB NOT NULL) STRICT;
 """
@@ -113,14 +114,17 @@ class Cache:
             row = base.execute(
                 "SELECT config FROM image WHERE digest = ?", (str(image),)
             ).fetchone()
-            rows = base.execute(
-                "SELECT DISTINCT place, diff_id FROM pin WHERE image = ? ORDER BY place",
-                (str(image),),
+            held = base.execute(
+                "SELECT set_id, generation FROM pin WHERE image = ? LIMIT 1", (str(image),)
+            ).fetchone()
+            rows = base.execute(  # everybody has pinned the same
+                "SELECT diff_id FROM pin WHERE set_id = ? AND generation = ? AND image = ?"
+                " ORDER BY place",
+                (*(held or ("", 0)), str(image)),
             ).fetchall()
-            held = base.execute("SELECT 1 FROM pin WHERE image = ?", (str(image),)).fetchone()
         if row is None or not held:
             return None
-        return PinnedImage(image, row[0], tuple(Digest.parse(each) for _, each in rows))
+        return PinnedImage(image, row[0], tuple(Digest.parse(each) for (each,) in rows))
 
     def unpin(self, set_id: str, generation: int | None = None) -> None:
         """Let go of what a set's generations up to this one, or all of them, had pinned."""

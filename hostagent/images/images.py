@@ -125,18 +125,16 @@ class Images:
             self._assemble, found.digest, found.config_bytes, tuple(diff_ids)
         )
 
-    async def held(self, digest: Digest) -> Image | None:
+    def held(self, digest: Digest) -> Image | None:
         """An image that somebody has pinned, without asking a registry; for starting again.
 
         None if nobody has, or not all of it is here.
         """
-        pinned = await asyncio.to_thread(self._cache.pinned, digest)
+        pinned = self._cache.pinned(digest)
         if pinned is None:
             return None
         try:
-            return await asyncio.to_thread(
-                self._assemble, pinned.digest, pinned.config, pinned.diff_ids
-            )
+            return self._assemble(pinned.digest, pinned.config, pinned.diff_ids)
         except ImageInvalid:
             return None
 

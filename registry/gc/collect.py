@@ -70,17 +70,12 @@ async def alone(collection: Collection, job: str = JOB) -> AsyncIterator[None]:
         ends = time.monotonic() + LEASE
         while not await _passes(ended, LEASE / 4):
             asked = time.monotonic()
-            try:
-                kept = await collection.lease(job, holder, LEASE)
-            except RegistryError:
-                if asked + LEASE / 4 < ends:
-                    continue  # there is time for another try
-                kept = False
-            if not kept:
+            with contextlib.suppress(RegistryError):  # the next try may come in time
+                ends = asked + LEASE if await collection.lease(job, holder, LEASE) else asked
+            if asked + LEASE / 4 >= ends:
                 lost.set()
                 me.cancel("another has taken the job over")
                 return
-            ends = asked + LEASE
 
     async def let_go(*asking: asyncio.Future[Any]) -> None:
         """Release the lease once no call is under way that may take it anew."""

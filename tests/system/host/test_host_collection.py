@@ -153,8 +153,8 @@ async def test_a_spoiled_layer_is_found_and_pulled_anew(
             image.chain[0].rename(tmp_path / "away")
         [found] = await images.check()
         assert (str(found.diff_id), found.gone) == (diff_id(image), True)
-        assert await images.held(image.digest) is None
-        assert await images.held(whole.digest) == whole
+        assert images.held(image.digest) is None
+        assert images.held(whole.digest) == whole
         again = await ensure(images, references[0], set_id="web")
         assert len(content_of(again.chain, "srv/0")) == MIB
         assert await images.check() == []
@@ -171,6 +171,6 @@ async def test_a_spoiled_layer_with_a_root_on_it_is_told_and_left(
             (image.chain[0] / "more").touch()
             [found] = await images.check()
             assert not found.gone
-            assert await images.held(image.digest) == image
+            assert images.held(image.digest) == image
         finally:
             unmount_below(tmp_path)

@@ -95,11 +95,11 @@ async def test_an_agent_that_starts_again_has_what_it_had(server: Server, tmp_pa
     async with opened(tmp_path / "cache") as images:
         first = await ensure(images, reference, set_id="web")
     async with opened(tmp_path / "cache") as images:
-        assert await images.held(first.digest) == first
+        assert images.held(first.digest) == first
         await images.unpin("web", 0)
-        assert await images.held(first.digest) == first
+        assert images.held(first.digest) == first
         await images.unpin("web", 1)
-        assert await images.held(first.digest) is None
+        assert images.held(first.digest) is None
         await ensure(images, reference)
         assert (await images.cache()).fetched_bytes == 0
 
