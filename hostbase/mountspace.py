@@ -47,9 +47,11 @@ class MountSpaces:
         It is gone at the end, unless a process is in it. Raises OSError.
         """
         with contextlib.ExitStack() as held:
-            trees = {_real(path): _tree(path) for path in sources}
-            for tree in trees.values():
+            trees = {}
+            for path in sources:
+                tree = _tree(path)
                 held.callback(os.close, tree)
+                trees[_real(path)] = tree
             try:
                 place = self._apart(held, trees)
             except OSError:

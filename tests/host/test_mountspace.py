@@ -126,6 +126,8 @@ def test_a_mount_that_is_not_wanted_is_an_empty_place_of_the_moment(tmp_path: Pa
 
 def test_what_is_not_there_is_named(spaces: MountSpaces, tmp_path: Path) -> None:
     absent = spaces.showing([tmp_path, tmp_path / "absent"])
+    before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers
     with pytest.raises(OSError, match="No such file or directory") as raised, absent:
         pass
     assert raised.value.filename == str(tmp_path / "absent")
+    assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
