@@ -44,7 +44,7 @@ class Tender:
                 if not term.done():
                     term.cancel()
                     await asyncio.wait({term})
-            _tell(term)
+                _tell(term)
             await sleep(AGAIN)
 
     async def _tend(self) -> None:

@@ -81,7 +81,8 @@ async def alone(collection: Collection, job: str = JOB) -> AsyncIterator[None]:
         """Release the lease once no call is under way that may take it anew."""
         ended.set()
         await asyncio.wait(asking)
-        await collection.release(job, holder)
+        with contextlib.suppress(RegistryError):  # it ends by itself
+            await collection.release(job, holder)
 
     taking = asyncio.create_task(collection.lease(job, holder, LEASE))
     try:

@@ -509,6 +509,17 @@ async def test_a_run_goes_on_while_the_ledger_is_away_for_no_longer_than_its_lea
     assert 1 < asked[0] < 9
 
 
+async def test_whoever_cannot_give_the_lease_back_has_done_his_work(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: str, __: str) -> None:
+        raise StorageUnavailable("the ledger is away")
+
+    async with collect.alone(place.collection):
+        monkeypatch.setattr(place.collection, "release", fail)
+    assert not await place.collection.lease(collect.JOB, "another", 60)
+
+
 # -- both orders of the locks -----------------------------------------------------------------
 
 

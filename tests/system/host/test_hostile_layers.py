@@ -209,7 +209,7 @@ def test_the_unpacker_has_no_network_no_devices_and_six_capabilities(outside: Pa
     outside.mkdir()
     with unpacking(outside, LIMITS) as unpacker:
         unpacker.feed(header(b"made") + header(b"x", REG, b"40000000") + bytes(3 << 20))
-        wait_until((outside / "made").exists, "its first file")
+        wait_until((outside / "x").exists, "the file that it writes to")
         seen = Path(f"/proc/{unpacker.pid}")
         status = dict(line.split(":\t", 1) for line in (seen / "status").read_text().splitlines())
         kept = f"{sum(1 << bit for bit in (0, 1, 3, 4, 27, 31)):016x}"
