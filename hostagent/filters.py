@@ -27,13 +27,12 @@ class Filters:
         known = None if profile is None else self._known.get(_spelled(profile))
         return {} if known is None else {_ANNOTATION: known}
 
-    def learn(self, bundle: Path, state: Path) -> None:
-        """Keep what was compiled for the container of *bundle*, whose first process waits yet."""
-        text = (bundle / "config.json").read_text()
+    def learn(self, config: Json, state: Path) -> None:
+        """Keep what was compiled for the container of *config*, whose first process waits yet."""
         compiled = state / _COMPILED
-        if _ANNOTATION in text or not compiled.exists():
+        if _ANNOTATION in config.get("annotations", {}) or not compiled.exists():
             return
-        profile = json.loads(text)["linux"].get("seccomp")
+        profile = config["linux"].get("seccomp")
         if profile is not None:
             self._known[_spelled(profile)] = base64.b64encode(compiled.read_bytes()).decode()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from hostagent.cgroups import Cgroups
+from hostagent.cgroups import program as find_program
 from hostagent.conmon import Conmon
 from hostagent.errors import LimitRefused, RuntimeFailed
 from hostagent.filters import Filters
@@ -40,7 +41,7 @@ class OciRuntime:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._program = program
         self._sockets = sockets
-        enter = shutil.which("nsenter") or "/usr/bin/nsenter"
+        enter = find_program("nsenter") or "nsenter"  # doctor says where it is missing
         self._conmon = Conmon(conmon, enter, program, self._root, exits, sockets)
         self._mounts = MountSpaces([run, exits, Path(program)], _unwanted(program))
         self._filters = Filters()
@@ -55,10 +56,10 @@ class OciRuntime:
     def create(self, launch: Launch) -> Made:
         self._cgroups.make_set(launch.set)
         groups = self._cgroups.make_monitor(launch.attempt)
-        needed = sources(json.loads((launch.bundle / "config.json").read_text()))
-        with self._mounts.showing(needed) as mounts:
+        config: Json = json.loads((launch.bundle / "config.json").read_text())
+        with self._mounts.showing(sources(config)) as mounts:
             made = self._conmon.create(launch, groups, mounts)
-        self._filters.learn(launch.bundle, self._root / launch.attempt)
+        self._filters.learn(config, self._root / launch.attempt)
         return made
 
     def start(self, attempt: str) -> None:
