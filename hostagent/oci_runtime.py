@@ -18,6 +18,7 @@ from hostagent.ports import Ended, Json, Launch, Made
 from hostbase.converse import converse
 from hostbase.mountspace import MountSpaces
 from hostbase.process import Known
+from hostbase.program import ReadOnlyProgram
 from runspec.bundle import CPU_PERIOD, sources
 from runspec.limits import Limits
 
@@ -39,16 +40,17 @@ class OciRuntime:
         sockets = run / "sockets"
         for path in (self._root, self._exits, sockets):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._program = program
+        self._program = ReadOnlyProgram(program)
         self._sockets = sockets
         enter = find_program("nsenter") or "nsenter"  # doctor says where it is missing
-        self._conmon = Conmon(conmon, enter, program, self._root, exits, sockets)
+        self._conmon = Conmon(conmon, enter, self._program.path, self._root, exits, sockets)
         self._mounts = MountSpaces([run, exits, Path(program)], _unwanted(program))
         self._filters = Filters()
 
     def close(self) -> None:
-        """Let go of what containers are made among."""
+        """Let go of what containers are made among and by."""
         self._mounts.close()
+        self._program.close()
 
     def annotations(self, seccomp: Json | None) -> dict[str, str]:
         return self._filters.annotations(seccomp)
@@ -121,7 +123,7 @@ class OciRuntime:
         described.write_text(json.dumps(process))
         words = ("exec", "--process", str(described), "--pid-file", str(scratch / "pid"), attempt)
         return subprocess.Popen(
-            [self._program, "--root", self._root, *words],
+            [self._program.path, "--root", self._root, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -164,7 +166,7 @@ class OciRuntime:
         """Call the runtime. Never for what leaves a process behind that would hold the pipes."""
         try:
             return subprocess.run(
-                [self._program, "--root", self._root, *words],
+                [self._program.path, "--root", self._root, *words],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",

@@ -14,15 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from hostbase.namespaces import checked
+from hostbase import trees
 from hostbase.process import libc
+from hostbase.trees import checked
 
 _NEW_MOUNTS, _OWN_FILES = 0x00020000, 0x00000200
 """sched.h: CLONE_NEWNS, CLONE_FS."""
-_OPEN_TREE, _MOVE_MOUNT = 428, 429
-_CLONE, _CLOEXEC, _RECURSIVE = 1, os.O_CLOEXEC, 0x8000
-_EMPTY_PATH: Final = 4
-_AT_FDCWD: Final = -100
 _PRIVATE: Final = 0x4000 | 0x40000
 """MS_REC | MS_PRIVATE: what is mounted on the machine later is not seen in there."""
 _DETACH: Final = 2
@@ -47,27 +44,27 @@ class MountSpaces:
         It is gone at the end, unless a process is in it. Raises OSError.
         """
         with contextlib.ExitStack() as held:
-            trees = {}
+            copies = {}
             for path in sources:
-                tree = _tree(path)
-                held.callback(os.close, tree)
-                trees[_real(path)] = tree
+                copy = trees.copied(str(path), is_whole=True)
+                held.callback(os.close, copy)
+                copies[_real(path)] = copy
             try:
-                place = self._apart(held, trees)
+                place = self._apart(held, copies)
             except OSError:
                 # One lies below a mount that was not needed before, or that is new.
-                self._forget(trees)
-                place = self._apart(held, trees)
+                self._forget(copies)
+                place = self._apart(held, copies)
             yield place
 
     def close(self) -> None:
         """Let go of the few mounts."""
         self._forget(())
 
-    def _apart(self, held: contextlib.ExitStack, trees: Mapping[str, int]) -> str:
+    def _apart(self, held: contextlib.ExitStack, copies: Mapping[str, int]) -> str:
         # It lasts as long as this thread, whatever becomes of the agent.
         thread = held.enter_context(ThreadPoolExecutor(1, "mounts"))
-        return thread.submit(self._enter, self._basis(), trees).result()
+        return thread.submit(self._enter, self._basis(), copies).result()
 
     def _forget(self, needed: Iterable[str]) -> None:
         with self._lock:
@@ -97,7 +94,7 @@ class MountSpaces:
             return False
         return _is_below(place, _KERNEL) or any(_is_below(path, (place,)) for path in self._needed)
 
-    def _enter(self, base: int, trees: Mapping[str, int]) -> str:
+    def _enter(self, base: int, copies: Mapping[str, int]) -> str:
         try:
             checked(libc().unshare(_OWN_FILES))
             checked(libc().setns(base, _NEW_MOUNTS))
@@ -106,29 +103,13 @@ class MountSpaces:
         checked(libc().unshare(_NEW_MOUNTS))
         for place in self._without:  # what somebody writes there goes with the whole
             checked(libc().mount(b"none", os.fsencode(place), b"tmpfs", 0, b"size=1m"))
-        for path, tree in trees.items():
-            words = (tree, b"", _AT_FDCWD, os.fsencode(path), _EMPTY_PATH)
-            _checked(libc().syscall(_MOVE_MOUNT, *words), path)
+        for path, copy in copies.items():
+            trees.put(copy, path)
         return f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/mnt"
 
 
 def _real(path: Path) -> str:
     return os.path.realpath(path)
-
-
-def _tree(path: Path) -> int:
-    """A copy of what is mounted at *path* and below, which is nowhere yet."""
-    flags = _CLONE | _CLOEXEC | _RECURSIVE
-    handle: int = libc().syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags)
-    _checked(handle, str(path))
-    return handle
-
-
-def _checked(status: int, path: str) -> None:
-    try:
-        checked(status)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
 
 
 def _places() -> list[str]:

@@ -16,19 +16,15 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from hostbase import trees
 from hostbase.process import Known, libc
+from hostbase.trees import checked
 
 _NEW: Final = {"net": 0x40000000, "ipc": 0x08000000, "uts": 0x04000000}
 """By their names in /proc/PID/ns: sched.h, CLONE_NEW…"""
 _NEW_MOUNTS, _NEW_ROOT = 0x00020000, 0x00000200
 _BIND: Final = 0x1000
 _DETACH: Final = 2
-_OPEN_TREE, _MOVE_MOUNT = 428, 429
-_HERE: Final = -100
-_EMPTY_PATH: Final = 4
-_CLONE: Final = 1
-_NO_LINK: Final = 0x100
-"""linux/mount.h and fcntl.h: AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLONE, AT_SYMLINK_…"""
 _TMPFS: Final = 0x01021994
 """statfs(2): TMPFS_MAGIC."""
 _GET_FLAGS, _SET_FLAGS = 0x8913, 0x8914
@@ -57,8 +53,7 @@ def pin_again(files: Mapping[str, Path], of: Known, place: str, target: Path) ->
     with ThreadPoolExecutor(1, "namespaces") as apart:
         handle = apart.submit(_tmpfs, place, of.pid).result()
     try:
-        words = (handle, b"", _HERE, os.fsencode(target), _EMPTY_PATH)
-        checked(libc().syscall(_MOVE_MOUNT, *words))
+        trees.put(handle, str(target))
     finally:
         os.close(handle)
     for kind, path in files.items():
@@ -106,8 +101,7 @@ def _tmpfs(place: str, pid: int) -> int:
     with Path(f"/proc/{pid}/ns/mnt").open("rb") as theirs:
         checked(libc().unshare(_NEW_ROOT))
         checked(libc().setns(theirs.fileno(), _NEW_MOUNTS))
-    words = (_HERE, place.encode(), _CLONE | os.O_CLOEXEC | _NO_LINK)
-    handle: int = checked(libc().syscall(_OPEN_TREE, *words))
+    handle = trees.copied(place, follows=False)
     about = ctypes.create_string_buffer(256)
     if libc().fstatfs(handle, about) or ctypes.c_long.from_buffer(about).value != _TMPFS:
         os.close(handle)
@@ -129,11 +123,3 @@ def set_up(interface: str) -> None:
         request = struct.pack(_REQUEST, interface.encode(), 0)
         flags = struct.unpack(_REQUEST, fcntl.ioctl(asked, _GET_FLAGS, request))[1]
         fcntl.ioctl(asked, _SET_FLAGS, struct.pack(_REQUEST, interface.encode(), flags | _UP))
-
-
-def checked(status: int) -> int:
-    """What a call of the C library has answered. Raises OSError where it has failed."""
-    if status < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return status
