@@ -49,9 +49,8 @@ class Step:
         points.reach(intended)
         result = self.act(host, intent)
         points.reach(acted)
-        if type(self).confirm is not Step.confirm:  # else it would wait for the disk for nothing
-            with host.store.transaction():
-                self.confirm(host, result)
+        with host.store.transaction():
+            self.confirm(host, result)
         points.reach(end)
 
     def intend(self, host: Host) -> Any:

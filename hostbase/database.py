@@ -36,6 +36,8 @@ class Database:
         self._writer.execute("PRAGMA synchronous = FULL")
         self._owner: int | None = None
         """The thread that is in a transaction."""
+        self._mine: _Batch | None = None
+        """What its changes are committed with; None before the first."""
         self._idle: list[sqlite3.Connection] = []
         """Readers that nobody is reading with."""
 
@@ -48,23 +50,24 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """What is executed in here is there as a whole, or not at all. May be nested.
 
-        Where this returns, it is on the disk.
+        Where this returns, it is on the disk; where nothing was changed, nobody waits for that.
         """
         if self._owner == threading.get_ident():
             yield
             return
         with self._writing:
-            batch = self._begin()
             self._owner = threading.get_ident()
             failed: BaseException | None = None
             try:
                 yield
-                self._writer.execute("RELEASE mine")
+                if self._mine is not None:
+                    self._writer.execute("RELEASE mine")
             except BaseException as error:  # noqa: BLE001 - raised below, when others' rows are safe
                 failed = error
-                self._undo(batch, error)
+                if self._mine is not None:
+                    self._undo(self._mine, error)
             finally:
-                self._owner = None
+                batch, self._mine, self._owner = self._mine, None, None
         if failed is None:
             self._commit(batch)
             return
@@ -75,6 +78,8 @@ class Database:
     def execute(self, statement: str, values: Sequence[object] = ()) -> None:
         """Change something, in a transaction."""
         with self.transaction():
+            if self._mine is None:
+                self._mine = self._begin()
             self._writer.execute(statement, values)
 
     def query(self, question: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -117,8 +122,10 @@ class Database:
         else:
             self._batch, batch.is_over, batch.error = None, True, error
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: _Batch | None) -> None:
         """Whoever comes first commits for all that have come; the others find it done."""
+        if batch is None:
+            return
         with self._committing:
             if not batch.is_over:
                 with self._writing:

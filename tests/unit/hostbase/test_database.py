@@ -91,6 +91,29 @@ def test_within_a_transaction_one_sees_ones_own_and_others_do_not(database: Data
     assert database.query("SELECT name FROM t") == [("mine",)]
 
 
+def test_who_changes_nothing_waits_for_no_commit(database: Database) -> None:
+    put(database, "there")
+    begun: list[str] = []
+    database._writer.set_trace_callback(begun.append)
+    with database._committing, database.transaction():
+        assert database.query("SELECT name FROM t") == [("there",)]
+    with pytest.raises(ValueError, match="no"), database._committing, database.transaction():
+        raise ValueError("no")
+    assert begun == ["SELECT name FROM t"]
+
+
+def test_who_only_reads_in_a_transaction_keeps_writers_away(database: Database) -> None:
+    with database.transaction():
+        before = database.query("SELECT name FROM t")
+        other = threading.Thread(target=lambda: put(database, "later"))
+        other.start()
+        other.join(0.05)
+        assert database.query("SELECT name FROM t") == before == []
+        put(database, "mine")
+    other.join(10)
+    assert database.query("SELECT name FROM t ORDER BY name") == [("later",), ("mine",)]
+
+
 def test_on_a_full_disk_everybody_is_told_what_is_so(database: Database, tmp_path: Path) -> None:
     pages = database.query("PRAGMA page_count")[0][0]
     database._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
