@@ -34,6 +34,14 @@ class Caller:
         return self.projects is None or bool(self.principal.roles.get(project))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Membership:
+    """A record, and one project that it is shared with."""
+
+    record: ImageRecord
+    member: Member
+
+
 async def find(storage: Storage, caller: Caller, record_id: str) -> ImageRecord:
     """The record, if the caller sees it; raises ManifestUnknown, also where it is hidden."""
     record = await storage.ledger.find_record(record_id)
@@ -83,10 +91,9 @@ async def set_visibility(
     if visibility not in VISIBILITIES:
         raise Unsupported(f"visibility must be one of {', '.join(sorted(VISIBILITIES))}")
     _require_sharer(caller, record)
-    if visibility != record.visibility:
-        position = await storage.ledger.share_record(record.id, visibility=visibility)
-        await storage.flusher.flush(position)
-    return await storage.ledger.find_record(record.id)
+    shared = await storage.ledger.share_record(record.id, visibility=visibility)
+    await storage.flusher.flush(shared.position)
+    return shared.record
 
 
 async def list_members(storage: Storage, caller: Caller, record: ImageRecord) -> list[Member]:
@@ -101,17 +108,17 @@ async def list_members(storage: Storage, caller: Caller, record: ImageRecord) ->
 
 async def find_member(
     storage: Storage, caller: Caller, record: ImageRecord, project: str
-) -> Member:
+) -> Membership:
     """Raises ManifestUnknown."""
     for member in await list_members(storage, caller, record):
         if member.project == project:
-            return member
+            return Membership(record, member)
     raise ManifestUnknown("there is no such member of this image")
 
 
 async def add_member(
     storage: Storage, caller: Caller, record: ImageRecord, project: str
-) -> Member | None:
+) -> Membership | None:
     """Share with *project*, which must accept it to see it listed; None where it is one already.
 
     Raises Denied, also where the image is not shared or has too many members.
@@ -124,20 +131,26 @@ async def add_member(
         return None
     if len(members) >= MEMBERS_LIMIT:
         raise Denied(f"an image has at most {MEMBERS_LIMIT} members")
-    return await _set_member(storage, record, Member(project, "pending"))
+    member = Member(project, "pending")
+    shared = await storage.ledger.share_record(record.id, member=member)
+    await storage.flusher.flush(shared.position)
+    return Membership(shared.record, member)
 
 
 async def answer_member(
     storage: Storage, caller: Caller, record: ImageRecord, project: str, status: str
-) -> Member:
+) -> Membership:
     """Accept or reject: the member alone does. Raises Unsupported, Denied, ManifestUnknown."""
     if status not in STATUSES:
         raise Unsupported(f"status must be one of {', '.join(sorted(STATUSES))}")
     _require_no_token(caller)
-    member = await find_member(storage, caller, record, project)
+    await find_member(storage, caller, record, project)
     if not caller.is_of(project):
         raise Denied(f"only {project} itself may accept or reject the image")
-    return await _set_member(storage, record, Member(member.project, status))
+    answer = Member(project, status)
+    shared = await storage.ledger.share_record(record.id, answer=answer)
+    await storage.flusher.flush(shared.position)
+    return Membership(shared.record, answer)
 
 
 async def remove_member(
@@ -146,14 +159,8 @@ async def remove_member(
     """Share with *project* no longer. Raises Denied and ManifestUnknown."""
     _require_sharer(caller, record)
     await find_member(storage, caller, record, project)
-    position = await storage.ledger.share_record(record.id, remove_member=project)
-    await storage.flusher.flush(position)
-
-
-async def _set_member(storage: Storage, record: ImageRecord, member: Member) -> Member:
-    position = await storage.ledger.share_record(record.id, member=member)
-    await storage.flusher.flush(position)
-    return member
+    shared = await storage.ledger.share_record(record.id, remove_member=project)
+    await storage.flusher.flush(shared.position)
 
 
 def _require_sharer(caller: Caller, record: ImageRecord) -> None:

@@ -34,18 +34,16 @@ async def adopt(
     """
     ledger = storage.ledger
     share = partial(ledger.share_record, record.id, agreed=True)
-    positions = []
+    changes = []
     if seen.visibility != present.visibility:
-        positions.append(await share(visibility=seen.visibility))
+        changes.append(await share(visibility=seen.visibility))
     if seen.visibility == "shared":
         wanted = dict(seen.members)
         known = {each.project: each.status for each in await ledger.list_members(record.id)}
         for project, status in wanted.items():
             if known.get(project) != status:
-                positions.append(await share(member=Member(project, status)))
-        positions += [
-            await share(remove_member=project) for project in known.keys() - wanted.keys()
-        ]
-    if positions:
-        await storage.flusher.flush(positions[-1])
+                changes.append(await share(member=Member(project, status)))
+        changes += [await share(remove_member=project) for project in known.keys() - wanted.keys()]
+    if changes:
+        await storage.flusher.flush(changes[-1].position)
     await sightings.agree(record.id, seen)

@@ -18,8 +18,8 @@ from registry.oci.errors import (
     RouteUnknown,
     StorageUnavailable,
 )
-from registry.sharing import Caller
-from registry.storage.records import ImageRecord, Member
+from registry.sharing import Caller, Membership
+from registry.storage.records import ImageRecord
 from registry.storage.storage import Storage
 
 
@@ -136,12 +136,13 @@ def image(record: ImageRecord) -> dict[str, Any]:
     }
 
 
-def member(record: ImageRecord, each: Member) -> dict[str, Any]:
-    """A member of *record*; the ledger keeps no times of its own for it."""
+def member(membership: Membership) -> dict[str, Any]:
+    """A member of a record, with the record's times: the ledger keeps no others for it."""
+    record = membership.record
     return {
         "image_id": record.id,
-        "member_id": each.project,
-        "status": each.status,
+        "member_id": membership.member.project,
+        "status": membership.member.status,
         "created_at": time(record.created_at),
         "updated_at": time(record.updated_at),
         "schema": "/v2/schemas/member",

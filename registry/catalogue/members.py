@@ -10,6 +10,7 @@ from registry import sharing
 from registry.catalogue import answers
 from registry.catalogue.answers import Call
 from registry.oci.errors import Unsupported
+from registry.sharing import Membership
 from registry.storage.records import ImageRecord
 
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
@@ -20,7 +21,7 @@ async def list_members(call: Call) -> Response:
     """GET /v2/images/{id}/members"""
     record = await _find(call)
     found = await sharing.list_members(call.storage, call.caller, record)
-    shown = [answers.member(record, each) for each in found]
+    shown = [answers.member(Membership(record, each)) for each in found]
     return JSONResponse({"members": shown, "schema": "/v2/schemas/members"})
 
 
@@ -28,7 +29,7 @@ async def get_member(call: Call) -> Response:
     """GET /v2/images/{id}/members/{project}"""
     record = await _find(call)
     found = await sharing.find_member(call.storage, call.caller, record, _project(call))
-    return JSONResponse(answers.member(record, found))
+    return JSONResponse(answers.member(found))
 
 
 async def post_member(call: Call) -> Response:
@@ -43,7 +44,7 @@ async def post_member(call: Call) -> Response:
     added = await sharing.add_member(call.storage, call.caller, record, project)
     if added is None:
         return answers.fault(HTTPStatus.CONFLICT, f"the image is shared with {project} already")
-    return JSONResponse(answers.member(await _find(call), added))  # it is of another time now
+    return JSONResponse(answers.member(added))
 
 
 async def put_member(call: Call) -> Response:
@@ -51,7 +52,7 @@ async def put_member(call: Call) -> Response:
     record = await _find(call)
     status = _text(await call.json(), "status")
     found = await sharing.answer_member(call.storage, call.caller, record, _project(call), status)
-    return JSONResponse(answers.member(await _find(call), found))
+    return JSONResponse(answers.member(found))
 
 
 async def delete_member(call: Call) -> Response:

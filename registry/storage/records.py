@@ -200,6 +200,15 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """An image record whose sharing was changed."""
+
+    record: ImageRecord
+    """As it is from then on."""
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
 class JournalLine:
     """One change of names, as it lies with the bytes.
 

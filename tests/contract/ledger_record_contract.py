@@ -215,6 +215,39 @@ class LedgerRecordContract:
         members = [Member("gloves", "pending"), Member("hats", "accepted")]
         assert await ledger.list_members(boots.id) == members
 
+    async def test_a_change_of_sharing_answers_the_record_that_it_makes(
+        self, ledger: Ledger
+    ) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
+        boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        hats = Member("hats", "pending")
+        for change in (
+            ledger.share_record(boots.id, visibility="shared", member=hats),
+            ledger.share_record(boots.id, answer=Member("hats", "accepted")),
+            ledger.share_record(boots.id, remove_member="hats"),
+            ledger.share_record(boots.id, visibility="public"),
+        ):
+            shared = await change
+            assert shared.record == await ledger.find_record(boots.id)
+            assert shared.record.version > boots.version
+            boots = shared.record
+
+    async def test_only_a_member_answers_and_one_no_more_gains_nothing_by_it(
+        self, ledger: Ledger
+    ) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
+        boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        accepted = Member("hats", "accepted")
+        await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "pending"))
+        await ledger.share_record(boots.id, answer=accepted)
+        assert await ledger.list_members(boots.id) == [accepted]
+        await ledger.share_record(boots.id, remove_member="hats")
+        before = await ledger.find_record(boots.id), await ledger.count_lines()
+        with pytest.raises(ManifestUnknown):
+            await ledger.share_record(boots.id, answer=accepted)
+        assert await ledger.list_members(boots.id) == []
+        assert (await ledger.find_record(boots.id), await ledger.count_lines()) == before
+
     async def test_what_is_unknown_is_said_to_be(self, ledger: Ledger) -> None:
         with pytest.raises(ManifestUnknown):
             await ledger.find_record("unknown")

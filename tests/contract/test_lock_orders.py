@@ -39,7 +39,7 @@ from registry.storage.ledger import (
 )
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ledger.schema import metadata
-from registry.storage.records import Position, Segment, StoreIdentity, Upload
+from registry.storage.records import Position, Segment, Shared, StoreIdentity, Upload
 from support.barriers import Work, meet
 from support.ledgers import (
     HATS,
@@ -173,6 +173,10 @@ def is_line(answer: Any) -> bool:
     return isinstance(answer, Position)
 
 
+def is_shared(answer: Any) -> bool:
+    return isinstance(answer, Shared)
+
+
 def is_(kind: type[Exception]) -> Callable[[Any], bool]:
     return lambda answer: isinstance(answer, kind)
 
@@ -218,7 +222,7 @@ MEETINGS: Final = {
     "a push and a record that is shared": Meeting(
         put_under("b", "v9"),
         lambda place: lambda c: writes.share_record(c, NOW, place.record, "shared", None, None),
-        PROJECT, both(is_line, is_line), both(is_line, is_line),
+        PROJECT, both(is_line, is_shared), both(is_line, is_shared),
     ),
     "a push and the deletion of the repository": Meeting(
         put_under("b", "v9"), on(undelete._empty, SHOES, 10), PROJECT,

@@ -40,6 +40,7 @@ from registry.storage.records import (
     Member,
     Position,
     Segment,
+    Shared,
     StoreIdentity,
     Upload,
     new_uuid,
@@ -274,11 +275,19 @@ class SqlLedger:
         visibility: str | None = None,
         member: Member | None = None,
         remove_member: str | None = None,
+        answer: Member | None = None,
         agreed: bool = False,
-    ) -> Position:
+    ) -> Shared:
         return await self._database.write(
             lambda c: writes.share_record(
-                c, self._now(c), record, visibility, member, remove_member, agreed=agreed
+                c,
+                self._now(c),
+                record,
+                visibility,
+                member,
+                remove_member,
+                answer=answer,
+                agreed=agreed,
             )
         )
 

@@ -46,6 +46,7 @@ from registry.storage.records import (
     ManifestPut,
     Member,
     Position,
+    Shared,
 )
 
 NewId = Callable[[], str]
@@ -177,12 +178,17 @@ def share_record(
     added: Member | None,
     removed: str | None,
     *,
+    answer: Member | None = None,
     agreed: bool = False,
-) -> Position:
+) -> Shared:
     """As in Ledger.share_record."""
     lock_project(connection, records.find(connection, wanted).project)
     present = records.find(connection, wanted)
     shared = {each.project: each.status for each in records.members(connection, wanted)}
+    if answer is not None:
+        if answer.project not in shared:
+            raise ManifestUnknown("there is no such member of this image")
+        shared[answer.project] = answer.status
     if added is not None:
         shared[added.project] = added.status
     if removed is not None:
@@ -202,7 +208,7 @@ def share_record(
     change = Change(op="share", repository=where, at=now, records=(state,), agreed=agreed)
     here = ensure_repository(connection, change.repository)
     apply(connection, here, change)
-    return write_line(connection, change)
+    return Shared(state.record, write_line(connection, change))
 
 
 def set_limits(connection: Connection, change: Change) -> None:

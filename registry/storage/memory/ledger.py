@@ -29,6 +29,7 @@ from registry.storage.records import (
     Member,
     Position,
     Segment,
+    Shared,
     StoreIdentity,
     Upload,
     new_uuid,
@@ -254,13 +255,15 @@ class MemoryLedger:
         visibility: str | None = None,
         member: Member | None = None,
         remove_member: str | None = None,
+        answer: Member | None = None,
         agreed: bool = False,
-    ) -> Position:
+    ) -> Shared:
         now, state = self._clock(), self._find_record(record)
-        newer = records.share(state, now, visibility, member, remove_member)
+        newer = records.share(state, now, visibility, member, remove_member, answer)
         path = newer.record.properties.get("oci_repository", "")
         repository = RepositoryName(newer.record.project, path)
-        return self._change(Change("share", repository, now, records=(newer,), agreed=agreed))
+        change = Change("share", repository, now, records=(newer,), agreed=agreed)
+        return Shared(newer.record, self._change(change))
 
     async def list_members(self, record: str) -> list[Member]:
         return [Member(*each) for each in self._find_record(record).members]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from registry.oci.errors import ManifestUnknown
 from registry.storage.changes import RecordState
 from registry.storage.records import ImageRecord, Member
 
@@ -37,9 +38,14 @@ def share(
     visibility: str | None,
     added: Member | None,
     removed: str | None,
+    answer: Member | None,
 ) -> RecordState:
     """*state* after Ledger.share_record."""
     members = dict(state.members)
+    if answer is not None:
+        if answer.project not in members:
+            raise ManifestUnknown("there is no such member of this image")
+        members[answer.project] = answer.status
     if added is not None:
         members[added.project] = added.status
     if removed is not None:

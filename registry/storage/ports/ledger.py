@@ -16,6 +16,7 @@ from registry.storage.records import (
     Member,
     Position,
     Segment,
+    Shared,
     StoreIdentity,
     Upload,
 )
@@ -229,10 +230,12 @@ class Ledger(Protocol):
         visibility: str | None = None,
         member: Member | None = None,
         remove_member: str | None = None,
+        answer: Member | None = None,
         agreed: bool = False,
-    ) -> Position:
+    ) -> Shared:
         """Change who may see a record; raises ManifestUnknown. A member given is added or set.
 
+        *answer*: what a member says itself; ManifestUnknown where it is none, or no more.
         *agreed*: the image service says so already, and whoever replays it knows that.
         """
         ...

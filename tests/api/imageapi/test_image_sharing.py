@@ -1,9 +1,17 @@
 """Who sees an image: visibility, members; and what deleting one does."""
 
 import json
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
+from registry.oci.errors import StorageUnavailable
+from registry.storage.ledger import SqlLedger
+from registry.storage.records import ImageRecord, Member, Shared
+from registry.storage.storage import Storage
 from support.builders import image
 from support.imagecalls import APP, IMAGES, Caller, is_fault, push, push_pair
 
@@ -123,6 +131,67 @@ async def test_an_image_is_shared_accepted_rejected_and_taken_back(
     assert await carol.names() == set()
     assert is_fault(await mona.unshare(record, "hats"), 404)
     assert await mona.members(record) == {}
+
+
+class BriefLedger(SqlLedger):
+    """Away as soon as who sees a record was changed."""
+
+    away = False
+
+    async def share_record(self, *given: Any, **named: Any) -> Shared:
+        shared = await super().share_record(*given, **named)
+        self.away = True
+        return shared
+
+    async def find_record(self, record: str) -> ImageRecord:
+        if self.away:
+            raise StorageUnavailable("the ledger is away")
+        return await super().find_record(record)
+
+    async def list_members(self, record: str) -> list[Member]:
+        if self.away:
+            raise StorageUnavailable("the ledger is away")
+        return await super().list_members(record)
+
+
+async def test_what_was_done_is_answered_though_the_ledger_is_away_then(
+    client: httpx.AsyncClient, storage: Storage, tmp_path: Path, mona: Caller, carol: Caller
+) -> None:
+    await push(client)
+    record = await mona.find("app:1")
+    brief = storage.ledger = BriefLedger(f"sqlite:///{tmp_path}/ledger.db")
+    try:
+        acts = {
+            "visibility": partial(mona.set_visibility, record, "shared"),
+            "member_id": partial(mona.share, record, "hats"),
+            "status": partial(carol.answer, record, "hats", "accepted"),
+        }
+        for (name, act), said in zip(acts.items(), ("shared", "hats", "accepted"), strict=True):
+            done = await act()
+            assert brief.away
+            brief.away = False
+            assert (done.status_code, done.json()[name]) == (200, said)
+            assert done.json()["updated_at"] == (await mona.show(record)).json()["updated_at"]
+        assert (await mona.unshare(record, "hats")).status_code == 204
+    finally:
+        await brief.close()
+
+
+async def test_a_visibility_is_said_to_be_set_once_the_journal_has_it(
+    client: httpx.AsyncClient, storage: Storage, mona: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await push(client)
+    record = await mona.find("app:1")
+
+    async def refuse(*_: object) -> None:
+        raise StorageUnavailable("the journal is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(storage.journal, "append", refuse)
+        for _ in range(2):
+            assert is_fault(await mona.set_visibility(record, "public"), 503)
+    assert (await mona.set_visibility(record, "public")).status_code == 200
+    assert await storage.journal.heads() == await storage.ledger.heads()
 
 
 async def test_members_are_told_to_the_owner_and_each_to_itself(
