@@ -26,7 +26,7 @@ from registry.v2api import token
 from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard
 from registry.viewing.cloud import CloudViewer
-from support.asking import APP
+from support.asking import APP, other_routes
 from support.directory import WORD, Person, Place
 from support.openstack import DOMAIN, OpenStack
 from support.pushing import push_image
@@ -134,6 +134,8 @@ async def open_cloud_registry(
 ) -> AsyncIterator[CloudRegistry]:
     """Over a memory of its own, or the ledger *shared*, whose records Glance shows to others.
 
+    With *shared* it has every endpoint, else those for pushing and pulling.
+
     *glance* is where it is reached if not where it is.
     """
     ledger, journal = shared or MemoryLedger(), MemoryJournal()
@@ -160,7 +162,8 @@ async def open_cloud_registry(
     keys = MemoryLedger(clock=clock.time)
     tokens = await start_tokens(keys, clock.time, issuer=ISSUER, service=SERVICE)
     guard = Guard(identity, tokens, service=SERVICE, projects=projects, neighbours=neighbours)
-    app = Application(storage, guard, Settings(body_timeout=2), token.routes)
+    others = token.routes if shared is None else [*token.routes, *other_routes(shared)]
+    app = Application(storage, guard, Settings(body_timeout=2), others)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
         yield CloudRegistry(client, app, identity, projects, keys, clock)

@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 from registry.oci.digest import Digest
-from support.asking import APP, ENDPOINTS, IN_REPOSITORY, NAME, asked_for, is_refusal
-from support.directory import Directory
+from support.asking import (
+    APP,
+    ENDPOINTS,
+    IN_REPOSITORY,
+    NAME,
+    OTHER_ENDPOINTS,
+    asked_for,
+    is_refusal,
+)
+from support.directory import Directory, fresh
+from support.imagecalls import NOBODYS, PATCH
 from support.keystone import as_person, as_token
 from support.openstack import OpenStack
 from support.signing import BAD_TOKENS, Forger, basic
@@ -122,3 +131,48 @@ async def test_what_keystone_ended_opens_nothing_that_is_shared(street: Street) 
                 assert asked_for(answer)["error"] == "invalid_token"
             answer = await street.registry.token(basic("token", token), street.scope)
             assert answer.status_code == 401
+            for method, path in OTHER_ENDPOINTS:
+                there = path.replace(NAME, street.name).replace(NOBODYS, await street.record("1"))
+                answer = await street.registry.client.request(method, there, headers=headers)
+                assert answer.status_code == 401, (method, path)
+
+
+async def test_beside_the_spec_too_another_project_is_told_nothing_of_what_exists(
+    street: Street,
+) -> None:
+    """Neither is it changed: alice still finds all, and no limit and no member."""
+    east, one = street.east, await street.record("1")
+    bodies = {"POST": {"member": street.west.id}, "PUT": {"bytes": 1}}
+    step = [{"op": "replace", "path": "/visibility", "value": "public"}]
+    for way, headers in (await street.ways()).items():
+        for method, path in OTHER_ENDPOINTS:
+            told = set()
+            for name, project, record in (
+                (street.name, east.id, one),
+                (street.name, east.name, one),
+                (f"{east.name}/none", "0" * 32, NOBODYS),
+                (f"{fresh('none')}/app", fresh("none"), NOBODYS),
+            ):
+                there = path.replace(NAME, name).replace(NOBODYS, record).replace("shoes", project)
+                answer = await street.registry.client.request(
+                    method,
+                    there,
+                    headers=headers | (PATCH if method == "PATCH" else {}),
+                    json=step if method == "PATCH" else bodies.get(method),
+                )
+                text = answer.text
+                for each in (name.partition("/")[0], project):
+                    text = text.replace(each, "<project>")
+                told.add((answer.status_code, text))
+            assert len(told) == 1, (way, method, path, told)
+            ((status, text),) = told
+            lists = "schemas" in path or path in {"/image/v2/images", "/registry/v1/quotas"}
+            assert status in ({200, 401} if lists or path.endswith("v1/trash") else {401, 403, 404})
+            for secret in (one, east.id, str(APP.digest)):
+                assert secret not in text, (way, method, path)
+    alice = as_person(street.alice)
+    assert await street.opened(alice) == ALL
+    shown = await street.registry.client.get(f"/image/v2/images/{one}", headers=alice)
+    assert shown.json()["visibility"] == "private"
+    url = f"/registry/v1/repositories/{street.name}/_quota"
+    assert (await street.registry.client.get(url, headers=alice)).json()["set"] == {}
