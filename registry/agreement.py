@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable
 
-from registry.oci.errors import RegistryError
+from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.storage.ports.journal import Journal
 from registry.storage.ports.ledger import DOUBT, Ledger
 from registry.storage.records import StoreIdentity
@@ -51,6 +51,16 @@ async def settle(storage: Storage) -> None:
     storage.conclude(await check(storage.journal, storage.ledger), seen)
     if storage.disagreement is None:
         await storage.flusher.flush_all()
+
+
+async def require(storage: Storage) -> None:
+    """Settle, and raise StorageUnavailable where they do not belong together.
+
+    Whoever asked such a ledger would be told that nothing is there, nothing wrong, nothing known.
+    """
+    await settle(storage)
+    if storage.disagreement is not None:
+        raise StorageUnavailable(storage.disagreement)
 
 
 class Watch:

@@ -103,8 +103,6 @@ def restore(directory: Directory, config: ConfigFile = None) -> None:
 async def _take(settings: Config, directory: Path, told: Told, *, copying: bool) -> Taken:
     stopping = threading.Event()
     async with cli_stores.opened(settings) as (storage, collection):
-        if storage.disagreement is not None:
-            raise BackupFailed(storage.disagreement)
         identity = await storage.journal.identity()
         assert identity is not None  # for they agree
         store = Store(settings.storage.directory.absolute(), _ledger(settings), identity)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from registry import stores, wiring
-from registry.cli_stores import ConfigFile, Json, run
+from registry import wiring
+from registry.cli_stores import ConfigFile, Json, opened, run
 from registry.config import Config
 from registry.oci.names import RepositoryName
 from registry.storage.ledger import SqlLedger
@@ -67,7 +67,7 @@ def _tell(used: dict[str, Usage], *, as_json: bool) -> None:
 
 
 async def _usage(settings: Config) -> dict[str, Usage]:
-    async with stores.opened_used(settings) as storage:
+    async with opened(settings) as (storage, _):
         assert isinstance(storage.ledger, SqlLedger)
         quotas = storage.ledger.quotas
         names = [RepositoryName(each, "") for each in await quotas.list_projects()]
@@ -75,6 +75,6 @@ async def _usage(settings: Config) -> dict[str, Usage]:
 
 
 async def _differences(settings: Config, *, mend: bool) -> list[Difference]:
-    async with stores.opened_used(settings) as storage:
+    async with opened(settings) as (storage, _):
         assert isinstance(storage.ledger, SqlLedger)
         return await storage.ledger.quotas.differences(mend=mend)

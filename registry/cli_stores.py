@@ -30,9 +30,12 @@ ConfigFile = Annotated[
 
 @asynccontextmanager
 async def opened(settings: Config) -> AsyncIterator[tuple[Storage, SqlCollection]]:
-    """The stores and the collection that *settings* name; raises StorageUnavailable."""
+    """The stores and the collection that *settings* name, which belong together.
+
+    Raises StorageUnavailable.
+    """
     async with stores.opened_used(settings) as storage:
-        await agreement.settle(storage)
+        await agreement.require(storage)
         collection = SqlCollection(settings.ledger_url, projecting=settings.glance.enabled)
         try:
             yield storage, collection

@@ -3,8 +3,11 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
+
+from sqlalchemy import make_url
 
 from registry import metrics
 from registry.catalogue.projector import Projector
@@ -26,31 +29,60 @@ Close = Callable[[], Awaitable[None]]
 _ALL: Final = os.R_OK | os.W_OK | os.X_OK
 
 
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """What lies in one place: blobs, and the journal beside them."""
+
+    blobs: BlobStore
+    journal: Journal
+    redirects: Redirects | None = None
+    closing: tuple[Close, ...] = ()
+
+    @classmethod
+    def open(cls, config: Config) -> Self:
+        """Raises StorageUnavailable; asks nobody over the network yet."""
+        if config.storage.kind == "directory":
+            directory = config.storage.directory
+            return cls(FilesystemBlobStore(directory), FilesystemJournal(directory))
+        from registry.storage import swift  # noqa: PLC0415 - half a second that a directory saves
+
+        account = swift.open_account(config.openstack.cloud)
+        blobs = swift.SwiftBlobStore(account, prefix=config.storage.prefix)
+        journal = swift.SwiftJournal(account, prefix=config.storage.prefix)
+        redirects = None
+        if config.storage.redirect:
+            redirects = Redirects(blobs.redirect_url, config.storage.redirect_seconds)
+        return cls(blobs, journal, redirects, (blobs.close, account.close))
+
+    async def close(self) -> None:
+        """Let go."""
+        for close in self.closing:
+            await close()
+
+
 class Stores:
     """The stores of one process, and how they are let go of."""
 
     def __init__(self, config: Config) -> None:
         """Raises StorageUnavailable; asks nobody over the network yet."""
         self.ledger = SqlLedger(config.ledger_url, projecting=config.glance.enabled)
-        blobs, journal, redirects, self._closing = _bytes(config)
-        is_far = config.storage.kind == "swift"
-        flusher = Flusher(self.ledger, journal, claimed=is_far, count=metrics.count_flush)
+        self._bytes = Bytes.open(config)
+        journal, is_far = self._bytes.journal, config.storage.kind == "swift"
         self.storage = Storage(
-            blobs,
+            self._bytes.blobs,
             journal,
             self.ledger,
-            flusher,
+            Flusher(self.ledger, journal, claimed=is_far, count=metrics.count_flush),
             promise=config.gc.grace_hours * 3600 / 4,
             openings=self.ledger.sightings,
-            redirects=redirects,
+            redirects=self._bytes.redirects,
         )
 
     async def close(self) -> None:
         """Bring into the journal what can be, then let go."""
         await self.storage.flusher.close()
         await self.ledger.close()
-        for close in self._closing:
-            await close()
+        await self._bytes.close()
 
 
 @asynccontextmanager
@@ -64,27 +96,36 @@ async def opened(config: Config) -> AsyncIterator[Storage]:
 
 
 @asynccontextmanager
-async def opened_used(config: Config) -> AsyncIterator[Storage]:
+async def opened_used(config: Config, *, anew: bool = False) -> AsyncIterator[Storage]:
     """The same of a store that a server made; none is made here, where a disk is not mounted.
 
-    Raises StorageUnavailable.
+    Neither is a ledger, unless it is to be made *anew*. Raises StorageUnavailable.
     """
-    async with opened_used_whole(config) as stores:
+    async with opened_used_whole(config, anew=anew) as stores:
         yield stores.storage
 
 
 @asynccontextmanager
-async def opened_used_whole(config: Config) -> AsyncIterator[Stores]:
+async def opened_used_whole(config: Config, *, anew: bool = False) -> AsyncIterator[Stores]:
     """The same, with what a ledger knows of the image service."""
     if config.storage.kind == "directory":
-        _require_store(config.storage.directory.absolute())
+        _require_directory(config.storage.directory.absolute())
+    else:
+        await _require_container(config)
+    if not anew and (path := absent_ledger(config)) is not None:
+        raise StorageUnavailable(
+            f"there is no ledger in {path}: is ledger.url right? If it was lost, `berth rebuild` "
+            "makes it anew out of the journal"
+        )
     async with opened_whole(config) as stores:
-        if await stores.storage.journal.identity() is None:
-            raise StorageUnavailable(
-                f"Swift has no store of storage.prefix {config.storage.prefix}: is it right, is "
-                "the project? `berth serve` makes a new one"
-            )
         yield stores
+
+
+def absent_ledger(config: Config) -> Path | None:
+    """A SQLite ledger's file that is not there yet: opening it would make it."""
+    url = make_url(config.ledger_url)
+    path = Path(url.database or "")
+    return path if url.get_backend_name() == "sqlite" and not path.exists() else None
 
 
 @asynccontextmanager
@@ -127,22 +168,32 @@ async def opened_tender(config: Config, stores: Stores) -> AsyncIterator[Tender]
         await images.close()
 
 
-def _bytes(config: Config) -> tuple[BlobStore, Journal, Redirects | None, list[Close]]:
-    if config.storage.kind == "swift":
-        from registry.storage import swift  # noqa: PLC0415 - half a second that a directory saves
-
-        account = swift.open_account(config.openstack.cloud)
-        blobs = swift.SwiftBlobStore(account, prefix=config.storage.prefix)
-        journal = swift.SwiftJournal(account, prefix=config.storage.prefix)
-        redirects = None
-        if config.storage.redirect:
-            redirects = Redirects(blobs.redirect_url, config.storage.redirect_seconds)
-        return blobs, journal, redirects, [blobs.close, account.close]
-    directory = config.storage.directory
-    return FilesystemBlobStore(directory), FilesystemJournal(directory), None, []
+async def has_lines(config: Config) -> bool:
+    """Whether names were ever written into the journal. Raises StorageUnavailable."""
+    if config.storage.kind == "directory" and not is_founded(config.storage.directory):
+        return False
+    there = Bytes.open(config)
+    try:
+        return bool(await there.journal.heads())
+    finally:
+        await there.close()
 
 
-def _require_store(directory: Path) -> None:
+async def _require_container(config: Config) -> None:
+    """Raise StorageUnavailable where Swift has no store of that name."""
+    there = Bytes.open(config)
+    try:
+        identity = await there.journal.identity()
+    finally:
+        await there.close()
+    if identity is None:
+        raise StorageUnavailable(
+            f"Swift has no store of storage.prefix {config.storage.prefix}: is it right, is the "
+            "project? `berth serve` makes a new one"
+        )
+
+
+def _require_directory(directory: Path) -> None:
     """Raise StorageUnavailable where no store is, or where this user may not change it."""
     places = (directory, *(directory / name for name in ("blobs", "journal", "meta")))
     try:

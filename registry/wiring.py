@@ -23,7 +23,7 @@ from registry.config import Config
 from registry.gc.policy import DAY, HOUR, Rules
 from registry.keeping import Keeper
 from registry.logs import log_as_json
-from registry.oci.errors import RegistryError, StorageUnavailable
+from registry.oci.errors import RegistryError
 from registry.push import PushRules
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.projection import Lag
@@ -87,7 +87,7 @@ async def prepare(config: Config) -> None:
 
 async def rebuild(config: Config, progress: Callable[[int, int], None]) -> int:
     """Replay the journal; answer the number of lines. *progress* gets lines done and in all."""
-    async with stores.opened_used(config) as storage:
+    async with stores.opened_used(config, anew=True) as storage:
         total = sum((await storage.journal.heads()).values())
         return await agreement.rebuild(
             storage.journal, storage.ledger, lambda done: progress(done, total)
@@ -108,9 +108,7 @@ async def sync_images(
     Raises StorageUnavailable.
     """
     async with stores.opened_used_whole(config) as opened:
-        await agreement.settle(opened.storage)
-        if opened.storage.disagreement is not None:
-            raise StorageUnavailable(opened.storage.disagreement)
+        await agreement.require(opened.storage)
         async with stores.opened_tender(config, opened) as tender:
             await tender.outbox.unpark()
             if everything:

@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-from sqlalchemy import make_url
-
 from registry import people, stores
 from registry.config import Config
 from registry.doctor.database import look_at_ledger
@@ -12,6 +10,9 @@ from registry.doctor.findings import Finding
 from registry.doctor.machine import look_at_directory
 from registry.oci.errors import RegistryError
 from settings.reading import ConfigError
+
+LOST = "if ledger.url is right, run `berth rebuild`, which makes it anew out of the journal"
+AWAY = "mend what is said above, then look again"
 
 
 async def examine(config: Config) -> list[Finding]:
@@ -26,8 +27,8 @@ async def examine(config: Config) -> list[Finding]:
 
 
 async def _look_at_stores(config: Config) -> list[Finding]:
-    if (path := _absent(config)) is not None:
-        return [Finding("ledger", good=True, found=f"{path} is made at the first start")]
+    if (path := stores.absent_ledger(config)) is not None:
+        return [await _look_without_ledger(config, path)]
     try:
         opened = stores.Stores(config)
     except RegistryError as error:
@@ -48,11 +49,16 @@ async def _look_at_stores(config: Config) -> list[Finding]:
         await opened.close()
 
 
-def _absent(config: Config) -> Path | None:
-    """A SQLite ledger's file that is not there yet: opening it would make it."""
-    url = make_url(config.ledger_url)
-    path = Path(url.database or "")
-    return path if url.get_backend_name() == "sqlite" and not path.exists() else None
+async def _look_without_ledger(config: Config, path: Path) -> Finding:
+    """Whether a ledger that is not there yet, in *path*, should be."""
+    try:
+        if await stores.has_lines(config):
+            found = f"{path} is not there, and the store is not empty"
+            return Finding("ledger", good=False, found=found, mend=LOST)
+    except RegistryError:
+        found = f"{path} is not there, and whether it should be cannot be asked"
+        return Finding("ledger", good=None, found=found, mend=AWAY)
+    return Finding("ledger", good=True, found=f"{path} is made at the first start")
 
 
 def _look_at_cloud(config: Config) -> list[Finding]:

@@ -255,6 +255,11 @@ async def test_a_ledger_that_is_behind_or_another_stores(tmp_path: Path) -> None
     meta.write_text(own)
     for path in data.glob("ledger.db*"):
         path.unlink()
+    found = await look(settings, tmp_path)
+    assert bad(found) == {"ledger"}
+    assert "is not there, and the store is not empty" in found["ledger"].found
+    assert "berth rebuild" in found["ledger"].mend
+    assert list(data.glob("ledger.db*")) == [], "looking makes none"
     async with stores.opened(config_of(settings, tmp_path)):
         pass
     found = await look(settings, tmp_path)

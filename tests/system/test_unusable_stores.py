@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from registry.oci.descriptor import OCI_MANIFEST
+from registry.oci.digest import Digest
 from support.builders import image
 from support.openstack import OpenStack
 from support.server import BERTH, Server, Settings, running_server
@@ -16,6 +18,7 @@ from support.swift import new_prefix
 from support.wire import push_image
 
 TENDING = (["gc"], ["fsck"], ["quota"], ["compact"], ["rebuild"])
+ASKING = (["gc"], ["gc", "--dry-run"], ["fsck"], ["quota"], ["quota", "--check"])
 NAME, APP = "library/app", image("base")
 
 
@@ -34,13 +37,52 @@ def test_a_store_whose_disk_is_not_mounted_is_not_made_anew(tmp_path: Path) -> N
     assert not nothing.data.exists()
 
 
-def test_image_records_are_not_sent_from_a_store_that_is_not_there(
-    openstack: OpenStack, tmp_path: Path
-) -> None:
+def test_nothing_is_made_where_swift_has_no_store(openstack: OpenStack, tmp_path: Path) -> None:
     extra = "[glance]\nenabled = true\n"
     nothing = Server(tmp_path, Settings(cloud=openstack, prefix=new_prefix(), extra=extra))
-    for _ in range(2):
-        assert "Swift has no store of storage.prefix" in nothing.refusal("sync-images")
+    for words in (*TENDING, ["sync-images"], ["gc", "--dry-run", "--orphans"]):
+        assert "Swift has no store of storage.prefix" in nothing.refusal(*words)
+    assert not nothing.data.exists()
+
+
+def test_over_a_store_in_swift_a_ledger_is_made_by_a_rebuild_alone(openstack: OpenStack) -> None:
+    with running_server(Settings(cloud=openstack, prefix=new_prefix())) as server:
+        assert server.account is not None
+        with httpx.Client(base_url=f"{server.url}/v2/east/app", auth=server.account.pair) as http:
+            for blob in APP.blobs:
+                pushed = http.post(f"/blobs/uploads/?digest={Digest.of(blob)}", content=blob)
+                assert pushed.status_code == httpx.codes.CREATED, pushed.text
+            headers = {"Content-Type": OCI_MANIFEST}
+            pushed = http.put("/manifests/1", content=APP.manifest, headers=headers)
+            assert pushed.status_code == httpx.codes.CREATED, pushed.text
+        server.stop()
+        hold_refused_without_a_ledger(server)
+        server.run("rebuild")
+        assert "1 repositories, 1 tags" in server.run("quota")
+
+
+def test_without_a_ledger_nothing_is_told_of_a_store(server: Server) -> None:
+    server.stop()
+    hold_refused_without_a_ledger(server)
+    server.restart()  # makes an empty one, and denies nothing
+    server.stop()
+    assert (server.data / "ledger.db").exists()
+    digest = str(APP.digest)
+    for words in (*ASKING, ["gc", "--explain", digest], ["backup", str(server.data / "b")]):
+        told = server.refusal(*words)
+        assert "the ledger is empty over a store that is not; run `berth rebuild`" in told
+    server.run("rebuild")
+    assert "library: " in server.run("quota")
+
+
+def hold_refused_without_a_ledger(server: Server) -> None:
+    """Of a server that has ended; its ledger is lost then."""
+    for each in server.data.glob("ledger.db*"):
+        each.unlink()
+    for words in ASKING:
+        told = server.refusal(*words)
+        assert f"there is no ledger in {server.data}/ledger.db: is ledger.url right?" in told
+    assert list(server.data.glob("ledger.db*")) == []
 
 
 @pytest.mark.parametrize(("name", "mode"), [(".", 0o000), (".", 0o500), ("journal", 0o500)])
