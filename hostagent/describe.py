@@ -158,7 +158,7 @@ def _problems(seen: Seen, told: list[ContainerStatus]) -> Iterator[str]:
 def _is_changing(seen: Seen) -> bool:
     """Whether some container is not yet as the document says, or nobody is let in who should."""
     sshd = seen.current(SSH)
-    if seen.login is not None and (sshd is None or sshd.ready_at is None):
+    if seen.is_elsewhere or (seen.login and (sshd is None or sshd.ready_at is None)):
         return True
     for name, _ in seen.workloads:
         recipe, current = seen.wanted(name), seen.current(name)

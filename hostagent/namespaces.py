@@ -42,11 +42,17 @@ class Namespaces:
         return [kind for kind in KINDS if kind != "network" or not host_network]
 
     def is_pinned(self, set_id: str, *, host_network: bool) -> bool:
-        """Whether all that the set's containers share is there."""
+        """Whether all that the set's containers share is there, and nothing besides."""
         home = f"{self._root}/{set_id}"
+        if host_network and self.has_network(set_id):
+            return False
         kinds = [KINDS[kind] for kind in self._kinds(host_network=host_network)]
         shared = all(is_pin(f"{home}/{kind}") for kind in kinds)
         return shared and device(f"{home}/shm") not in {None, device(home)}
+
+    def has_network(self, set_id: str) -> bool:
+        """Whether a network of its own was made for the set, be it pinned still or not."""
+        return self.path(set_id, "network").exists()
 
     def pin(
         self, set_id: str, hostname: str, shm_bytes: int, *, host_network: bool,

@@ -149,9 +149,14 @@ def _stop(draft: _Draft) -> None:
         draft.add(sets.Thaw(seen.row.set))
         return
     if _stop_all(draft):
-        if any(each.was_ready or each.crashes for each in seen.containers.values()):
-            draft.add(sets.Rest(seen.row.set))
+        _rest(draft)
         _operate(draft)
+
+
+def _rest(draft: _Draft) -> None:
+    """At the next start containers start in order again."""
+    if any(each.was_ready or each.crashes for each in draft.seen.containers.values()):
+        draft.add(sets.Rest(draft.seen.row.set))
 
 
 def _stop_all(draft: _Draft) -> bool:
@@ -197,11 +202,7 @@ def _run(draft: _Draft) -> None:
         draft.add(sets.Prepare(set_id))
     if not seen.has_volumes:
         draft.add(sets.MakeVolumes(set_id))
-    if not seen.is_pinned:
-        _pin(draft)
-        return
-    if not seen.is_attached:
-        draft.add(sets.AttachNetwork(set_id))
+    if not _share(draft):
         return
     _retire(draft)
     if (draft.steps and not seen.is_prepared) or not seen.has_open_volumes:
@@ -213,6 +214,24 @@ def _run(draft: _Draft) -> None:
         _keep(draft, busy)
         if not draft.steps and seen.is_prepared and not seen.is_released and _is_whole(seen):
             draft.add(sets.ReleaseImages(set_id))
+
+
+def _share(draft: _Draft) -> bool:
+    """Whether all that containers share but volumes is there, as the document says."""
+    seen = draft.seen
+    if seen.is_elsewhere and not (seen.is_prepared and _leave(draft)):
+        return False
+    if not seen.is_pinned:
+        _pin(draft)
+    elif not seen.is_attached:
+        draft.add(sets.AttachNetwork(seen.row.set))
+    return seen.is_pinned and seen.is_attached
+
+
+def _leave(draft: _Draft) -> bool:
+    """All end, to start in order in another network, as they share one; whether that is done."""
+    _rest(draft)
+    return _stop_all(draft)
 
 
 def _pin(draft: _Draft) -> None:

@@ -17,6 +17,7 @@ from hostagent.records import (
     parsed,
 )
 from hostagent.set_steps import spelled
+from hostbase.namespaces import is_in_own
 from setspec.desired import DesiredSet
 from setspec.normal import Workload
 
@@ -39,6 +40,8 @@ class Seen:
     """Attempts whose exit code was written down."""
     readings: Mapping[str, Reading]
     is_pinned: bool
+    is_elsewhere: bool
+    """It has another network than it should: its own, or else the host's."""
     has_links: bool
     """The host's ends of all its ports are there."""
     has_open_volumes: bool
@@ -121,16 +124,22 @@ def look(host: Host, row: SetRow) -> Seen:
     desired = host.desired(row)
     readings = {name: host.readings.of(name) for name in live}
     is_own = not desired.spec.host_network
+    # Before it is asked who is alive, so that the pids were surely theirs.
+    pids = {name: attempts[name].init_pid or 0 for name in live if is_own}
+    on_hosts = {name for name, pid in pids.items() if is_in_own(pid, "net")}
+    alive = frozenset(each for each in live if host.watch.is_alive(each))
     return Seen(
         row=row,
         desired=desired,
         containers={each.name: each for each in store.rows(ContainerRow, set=row.set)},
         attempts=attempts,
-        alive=frozenset(each for each in live if host.watch.is_alive(each)),
+        alive=alive,
         monitored=frozenset(each for each in live if host.watch.is_monitored(each)),
         exits=frozenset(each for each in live if host.runtime.exit_code(each) is not None),
         readings={name: reading for name, reading in readings.items() if reading is not None},
         is_pinned=host.namespaces.is_pinned(row.set, host_network=not is_own),
+        is_elsewhere=bool(on_hosts & alive)
+        or (not is_own and host.namespaces.has_network(row.set)),
         has_links=all(map(host.network.is_attached, desired.allocation.ports)),
         has_open_volumes=host.volumes.are_open(desired),
         is_frozen=host.runtime.is_frozen(row.set),

@@ -57,10 +57,10 @@ def pin_again(files: Mapping[str, Path], of: Known, place: str, target: Path) ->
     finally:
         os.close(handle)
     for kind, path in files.items():
-        there = f"/proc/{of.pid}/ns/{kind}"
-        if Path(there).stat().st_ino == Path(f"/proc/self/ns/{kind}").stat().st_ino:
+        if is_in_own(of.pid, kind):
             raise OSError(errno.EINVAL, f"process {of.pid} has no {kind} namespace of its own")
-        checked(libc().mount(there.encode(), os.fsencode(path), None, _BIND, None))
+        there = f"/proc/{of.pid}/ns/{kind}".encode()
+        checked(libc().mount(there, os.fsencode(path), None, _BIND, None))
     if not of.alive:  # so its pid may have been another's
         raise ProcessLookupError(errno.ESRCH, f"process {of.pid} has ended")
 
@@ -68,6 +68,14 @@ def pin_again(files: Mapping[str, Path], of: Known, place: str, target: Path) ->
 def is_pin(path: str) -> bool:
     """Whether a namespace is pinned there."""
     return device(path) == _nsfs()
+
+
+def is_in_own(pid: int, kind: str) -> bool:
+    """Whether a process is in the caller's own namespace of a kind; no where it has ended."""
+    try:
+        return os.path.samefile(f"/proc/{pid}/ns/{kind}", f"/proc/self/ns/{kind}")  # noqa: PTH121
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def mount_tmpfs(path: Path, size: int) -> None:

@@ -1,14 +1,15 @@
 import contextlib
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hostagent.errors import StepFailed
 from hostagent.namespaces import Namespaces
-from hostagent.records import OperationState
-from setspec.desired import Restart
+from hostagent.records import OperationState, Trouble
+from setspec.desired import DesiredSet, Restart
 from support.agents import Agent, changed, operated, placed, running_agent, shop
 from support.environment import wait_until
 from support.hostplaces import HostPlace
@@ -110,18 +111,78 @@ def own_only(agent: Agent, set_id: str) -> list[str]:
     ]  # fmt: skip
 
 
-def test_containers_with_nothing_to_pin_again_are_replaced(place: HostPlace) -> None:
-    """Those of a generation on the host's network have none of their own."""
+def inside_of(agent: Agent, desired: DesiredSet) -> set[str]:
+    """The network namespaces that the containers of a set are in."""
+    return {
+        agent.run_in(desired, name, "sh", "-c", "readlink /proc/self/ns/net").strip()
+        for name, _ in desired.spec.workloads()
+    }
+
+
+def started(agent: Agent, desired: DesiredSet) -> list[str | None]:
+    """The moments at which the containers began, in their order."""
+    return [agent.current(desired, name).started for name, _ in desired.spec.workloads()]
+
+
+@pytest.mark.parametrize("to_host", [True, False], ids=["to the host's", "to one of its own"])
+def test_another_network_means_new_containers_in_order(
+    place: HostPlace, caplog: pytest.LogCaptureFixture, *, to_host: bool
+) -> None:
+    hosts = f"net:[{Path('/proc/self/ns/net').stat().st_ino}]"
+    on_own = shop({}, {}, networks=[{"name": "default"}])
+    on_hosts = {**on_own, "networks": [], "host_network": True}
+    before, after = (on_own, on_hosts) if to_host else (on_hosts, on_own)
     with running_agent(place) as agent:
-        document = shop({"stop": {"grace_s": 0}})
-        first = placed({**document, "host_network": True})
+        first = placed(before)
+        agent.take(first)
+        agent.wait_running(first)
+        assert (inside_of(agent, first) == {hosts}) != to_host
+        agent.run_in(first, "c0", "sh", "-c", "echo words > /written")
+        former = {agent.current(first, name).id for name in ("c0", "c1")}
+        second = changed(first, after)
+        ports = placed(after).allocation.ports
+        second = replace(second, allocation=replace(second.allocation, ports=ports))
+        agent.take(second)
+        wait_until(
+            lambda: not former & {each.id for each in agent.attempts(second)}, "new ones", 60
+        )
+        agent.wait_running(second)
+        assert len(inside_of(agent, second)) == 1
+        assert (inside_of(agent, second) == {hosts}) == to_host
+        assert agent.run_in(second, "c0", "sh", "-c", "cat /written") == "words\n"
+        moments = started(agent, second)
+        assert moments == sorted(moments, key=str)
+        assert agent.log(second, "c0").count("bye") == 1
+        if to_host:
+            assert place.links() == []
+            assert not agent.host.namespaces.path(second.set, "network").exists()
+        else:
+            assert "10.211.0.2/24" in agent.run_in(second, "c1", "sh", "-c", "ip addr show eth0")
+        assert not caplog.records
+        agent.delete(second)
+    assert place.leftovers() == {}
+
+
+def test_what_cannot_be_had_leaves_a_set_in_its_network(place: HostPlace) -> None:
+    """Images are pulled before anything ends."""
+    with running_agent(place) as agent:
+        first = placed(shop())
         agent.take(first)
         agent.wait_running(first)
         former = agent.current(first, "c0")
-        second = changed(first, document)
+        second = changed(first, shop({"image": "nowhere:1"}, host_network=True))
         agent.take(second)
-        wait_until(lambda: agent.current(second, "c0").id != former.id, "another container", 60)
-        agent.wait_running(second)
-        assert not own_only(agent, second.set)
-        agent.delete(second)
+        wait_until(lambda: "prepare" in troubles(agent, second), "a pull that fails", 60)
+        assert agent.current(second, "c0") == former
+        assert former.id in {each.id for each in agent.attempts(second)}
+        third = replace(changed(second, shop(host_network=True)), generation=3)
+        agent.take(third)
+        wait_until(lambda: agent.current(third, "c0").id != former.id, "another container", 60)
+        agent.wait_running(third)
+        agent.delete(third)
     assert place.leftovers() == {}
+
+
+def troubles(agent: Agent, desired: DesiredSet) -> set[str]:
+    """The steps that have failed."""
+    return {each.step for each in agent.host.store.rows(Trouble, set=desired.set)}

@@ -93,7 +93,13 @@ def _story(octet: int) -> list[tuple[str, DesiredSet]]:
     fifth = changed(fourth, document)
     fresh = SetPassword(password=SecretRef(secret_ref="fresh"))  # noqa: S106
     secrets = (*fifth.secrets, ("fresh", hashed("another horse")))
-    suspended = replace(fifth, level=Level.SUSPENDED)
+    elsewhere = {name: what for name, what in document.items() if name != "ssh"}
+    sixth = changed(fifth, {**elsewhere, "networks": [], "host_network": True})
+    sixth = replace(sixth, allocation=replace(sixth.allocation, ports=()))
+    seventh = changed(sixth, document)
+    back = replace(seventh.allocation, ports=first.allocation.ports)
+    seventh = replace(seventh, allocation=back)
+    suspended = replace(seventh, level=Level.SUSPENDED)
     return [
         ("create", first),
         ("restart", operated(first, Restart(containers=("c1",)))[0]),
@@ -104,10 +110,12 @@ def _story(octet: int) -> list[tuple[str, DesiredSet]]:
         ("grow, and let in", fourth),
         ("shrink", fifth),
         ("another password", replace(operated(fifth, fresh)[0], secrets=secrets)),
+        ("to the host's network", sixth),
+        ("back to its own", seventh),
         ("suspend", suspended),
-        ("resume", fifth),
-        ("stop", replace(fifth, level=Level.STOPPED)),
-        ("start", fifth),
+        ("resume", seventh),
+        ("stop", replace(seventh, level=Level.STOPPED)),
+        ("start", seventh),
         ("suspend again", suspended),
         ("delete", suspended),
     ]

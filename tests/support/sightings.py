@@ -54,7 +54,8 @@ class Sight:
         )
         return Seen(
             row=row, desired=desired, containers={}, attempts={}, alive=frozenset(),
-            monitored=frozenset(), exits=frozenset(), readings={}, is_pinned=True, has_links=True,
+            monitored=frozenset(), exits=frozenset(), readings={}, is_pinned=True,
+            is_elsewhere=False, has_links=True,
             has_open_volumes=True, is_frozen=False, operations=(), troubles={},
             is_dismantled=False, now=NOW,
         )  # fmt: skip

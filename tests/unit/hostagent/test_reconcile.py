@@ -135,6 +135,31 @@ BEGINNING: dict[str, Case] = {
         lambda: lost().ready("c0", "c1"),
         ["pin-namespaces"],
     ),
+    "it shall be in another network": (
+        lambda: lost().ready("c0", "c1").but(is_elsewhere=True),
+        ["rest", "stop a1"],
+    ),
+    "it shall be in another network, and has rested": (
+        lambda: lost().attempt("c0", STARTED).attempt("c1", ENDED).but(is_elsewhere=True),
+        ["remove a1"],
+    ),
+    "it shall be in another network, and is frozen": (
+        lambda: lost().ready("c0", "c1").but(is_elsewhere=True, is_frozen=True),
+        ["thaw"],
+    ),
+    "it shall be in another network, and is suspended": (
+        lambda: lost().ready("c0", "c1").level(Level.SUSPENDED)
+        .but(is_elsewhere=True, is_frozen=True),
+        [],
+    ),
+    "it shall be in another network, with other images that are not here": (
+        lambda: lost().ready("c0", "c1").row(prepared=None).but(is_elsewhere=True),
+        ["prepare"],
+    ),
+    "nothing is left in another network": (
+        lambda: lost().attempt("c0", REMOVED).attempt("c1", REMOVED).but(is_elsewhere=True),
+        ["pin-namespaces"],
+    ),
     "what runs has none that could be pinned": (
         lambda: lost().ready("c0", "c1").trouble("pin-namespaces", count=2),
         ["stop a1"],
