@@ -11,12 +11,13 @@ from typing import ClassVar, Final
 from hostagent import conmon, points
 from hostagent.bundling import write_bundle
 from hostagent.errors import StepFailed
-from hostagent.host import Host, moment, remove_tree, since_boot
+from hostagent.host import Host, moment, since_boot
 from hostagent.ports import Launch, Made
 from hostagent.probing import is_ready
 from hostagent.recipes import Recipe, recipe_of, wanted, workload_of
 from hostagent.records import Attempt, AttemptState, ContainerRow
 from hostagent.step import AttemptStep, Step
+from hostbase.private import remove_tree
 from runspec.bundle import limits_of, program, stop_signal
 from runspec.limits import Limits
 from volumes import disks

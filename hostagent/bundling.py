@@ -6,10 +6,11 @@ from pathlib import Path
 
 from hostagent.allowed import refuse_privileges
 from hostagent.errors import StepFailed
-from hostagent.host import Host, write_private
+from hostagent.host import Host
 from hostagent.ports import Json
 from hostagent.recipes import recipe_of
 from hostagent.records import Attempt, SetRow
+from hostbase import private
 from inside import root as inroot
 from runspec.bundle import CAPABILITIES, ETC, Bind, Surroundings, config, user_of
 from runspec.limits import CannotRun
@@ -20,7 +21,7 @@ from setspec.normal import Infra, Workload
 def write_bundle(host: Host, bundle: Path, row: SetRow, attempt: Attempt) -> None:
     """Make everything that a runtime needs for *attempt* in *bundle*. Raises StepFailed."""
     try:
-        write_private(bundle / "config.json", _config(host, row, attempt), durably=False)
+        private.write(bundle / "config.json", _config(host, row, attempt), durably=False)
     except (CannotRun, inroot.CannotReach) as error:
         raise StepFailed(str(error)) from None
 

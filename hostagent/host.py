@@ -1,8 +1,6 @@
 """What steps are carried out with: the ports, the store, the places of files."""
 
 import json
-import os
-import shutil
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,13 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hostagent.errors import CannotBe, StepFailed
+from hostagent.errors import CannotBe
 from hostagent.namespaces import Namespaces
 from hostagent.ports import Images, Json, Network, Runtime, Volumes
 from hostagent.readings import Readings
 from hostagent.records import Attempt, SetRow
 from hostagent.store import Store
 from hostagent.watch import Watch
+from hostbase import private
 from inside import root as inroot
 from setspec.desired import DesiredSet
 from setspec.normal import File, SecretRef, Ssh
@@ -130,7 +129,7 @@ class Host:
 
     def label(self, path: Path, text: Json) -> None:
         """Write a label file, whole and durably."""
-        write_private(path, {**self.owner, **text})
+        private.write(path, {**self.owner, **text})
 
     @staticmethod
     def now() -> float:
@@ -171,13 +170,13 @@ class Host:
         """Have *files* deployed into every container of that name that is made from now on."""
         known = {file.path: file for file in (*self.files(set_id, container), *files)}
         value = {"files": [dump(file) for file in known.values()]}
-        write_private(self.layout.files(set_id, container), value)
+        private.write(self.layout.files(set_id, container), value)
 
     def put_secrets(self, set_id: str, fresh: Mapping[str, str]) -> None:
         """Keep what a set's references stand for until the next boot; former ones too."""
         merged = {**self.secrets(set_id), **fresh}
         if merged:
-            write_private(self.layout.secrets / f"{set_id}.json", merged)
+            private.write(self.layout.secrets / f"{set_id}.json", merged, durably=False)
 
     def secrets(self, set_id: str) -> Secrets:
         """What a set's references stand for."""
@@ -200,26 +199,6 @@ class Host:
     def forget_secrets(self, set_id: str) -> None:
         """Remove what a set's references stand for."""
         (self.layout.secrets / f"{set_id}.json").unlink(missing_ok=True)
-
-
-def write_private(path: Path, value: Json, *, durably: bool = True) -> None:
-    """Write JSON that nobody else reads, whole; a power cut may take what is not *durably* so."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(json.dumps(value))
-        file.flush()
-        if durably:
-            os.fsync(file.fileno())
-    fresh.rename(path)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a directory of the agent's own; nothing where there is none."""
-    if path.is_symlink():
-        raise StepFailed(f"{path} is a link, where the agent's own directory should be")
-    shutil.rmtree(path, ignore_errors=False) if path.exists() else None
 
 
 def document_of(desired: DesiredSet) -> str:

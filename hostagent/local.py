@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from hostagent.config import Config
 from hostagent.errors import Conflict, NotHere, Refused
-from hostagent.host import Host, remove_tree, write_private
+from hostagent.host import Host
 from hostagent.intake import take_set, take_tombstone
 from hostagent.keeper import Keeper
 from hostagent.records import SetRow
+from hostbase import private
 from placing.names import hostname, refuse_twin, volumes
 from placing.ports import ports
 from placing.room import refuse_beyond
@@ -79,7 +80,7 @@ class Local:
         try:
             yield
         except BaseException:
-            remove_tree(self.host.layout.set(set_id))
+            private.remove_tree(self.host.layout.set(set_id))
             self.host.forget_secrets(set_id)
             raise
 
@@ -199,7 +200,7 @@ class Local:
             secrets=tuple((each.reference, _kept(each)) for each in new.secrets),
         )
         take_set(self.host, desired)
-        write_private(self.host.layout.set(set_id) / "document.json", new.document)
+        private.write(self.host.layout.set(set_id) / "document.json", new.document)
 
     def _reference(self, image: str) -> str:
         """An image's name with a registry: its own, or else the configured one."""

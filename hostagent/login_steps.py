@@ -6,11 +6,12 @@ from pathlib import Path
 
 from hostagent.attempt_steps import Make
 from hostagent.errors import CannotBe, StepFailed
-from hostagent.host import Host, write_private
+from hostagent.host import Host
 from hostagent.ports import Made
 from hostagent.recipes import Recipe, login_recipe
 from hostagent.records import Attempt, ContainerRow
 from hostagent.set_steps import OperationStep
+from hostbase import private
 from setspec.desired import SetPassword
 from setspec.shape import load
 from sshd.login import Login
@@ -43,7 +44,7 @@ class CreateLogin(Make):
             )
         except NoLogin as error:
             raise StepFailed(str(error)) from None
-        write_private(bundle / "config.json", config, durably=False)
+        private.write(bundle / "config.json", config, durably=False)
 
     def _target(self, host: Host) -> Attempt:
         """The container's attempt."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hostagent.errors import CannotBe
-from hostagent.host import Host, moment, remove_tree
+from hostagent.host import Host, moment
 from hostagent.ports import ReadyImage
 from hostagent.recipes import workload_of
 from hostagent.records import (
@@ -20,6 +20,7 @@ from hostagent.records import (
     Trouble,
 )
 from hostagent.step import Step
+from hostbase.private import remove_tree
 from runspec.etc import texts
 from setspec.desired import Deploy, Port
 from setspec.shape import dump, load

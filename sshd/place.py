@@ -73,6 +73,7 @@ def _write(place: Place, login: Login, seen: Mapping[str, str]) -> None:
     place.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not place.key.exists():
         place.key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.flush(place.key.parent.parent)
         fresh = place.key.with_name(f".{place.key.name}.new")
         _put(fresh, hostkey.make(), _PRIVATE)
         files.place(fresh, place.key)

@@ -1,0 +1,46 @@
+"""Files that nobody else reads: written whole, and so that they outlive a power cut."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from volumes.files import flush
+
+
+def write(path: Path, value: Mapping[str, Any], *, durably: bool = True) -> None:
+    """Write JSON, and its directories as far as they are not there.
+
+    A power cut may take what is not *durably* so. Raises OSError.
+    """
+    _make(path.parent, durably=durably)
+    fresh = path.with_name(f".{path.name}.new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(json.dumps(value))
+        file.flush()
+        if durably:
+            os.fsync(file.fileno())
+    fresh.rename(path)
+    if durably:
+        flush(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory; nothing where there is none. Raises OSError."""
+    if path.is_symlink():
+        raise NotADirectoryError(f"{path} is a link, where the agent's own directory should be")
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _make(directory: Path, *, durably: bool) -> None:
+    """One after the other, as each one's name is in the one above."""
+    if directory.exists():
+        return
+    _make(directory.parent, durably=durably)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    if durably:
+        flush(directory.parent)
