@@ -6,17 +6,19 @@ by the same call, so there is never one that is nobody's.
 
 import hashlib
 import ipaddress
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from hostagent.errors import NetworkFailed
+from programs.bounded import OutOfTime, call
 from setspec.desired import Port
 
 _UP: Final = 1
 """netdevice(7): IFF_UP."""
+_PATIENCE: Final = 30.0
+"""Seconds for one batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +109,10 @@ def _exists(name: str) -> bool:
 
 def _batch(*lines: str, namespace: Path | None = None) -> None:
     inside = ["nsenter", f"--net={namespace}"] if namespace is not None else []
-    done = subprocess.run(
-        [*inside, "ip", "-batch", "-"],
-        input="\n".join(lines) + "\n",
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    if done.returncode:
-        raise NetworkFailed(f"{'; '.join(lines)}: {done.stderr.strip()[-500:]}")
+    try:
+        told = "".join(f"{line}\n" for line in lines)
+        done = call([*inside, "ip", "-batch", "-"], seconds=_PATIENCE, given=told)
+    except OutOfTime as error:
+        raise NetworkFailed(f"{'; '.join(lines)}: {error}") from None
+    if done.code:
+        raise NetworkFailed(f"{'; '.join(lines)}: {done.said}")

@@ -2,10 +2,7 @@
 
 import contextlib
 import json
-import os
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -14,18 +11,16 @@ from hostagent.cgroups import program as find_program
 from hostagent.conmon import Conmon
 from hostagent.errors import LimitRefused, RuntimeFailed
 from hostagent.filters import Filters
-from hostagent.ports import Ended, Json, Launch, Made
-from hostbase.converse import converse
+from hostagent.ports import Json, Launch, Made
+from hostbase.execution import Ended, execute
 from hostbase.mountspace import MountSpaces
-from hostbase.process import Known
 from hostbase.program import ReadOnlyProgram
+from programs.bounded import Done, OutOfTime, call
 from runspec.bundle import CPU_PERIOD, sources
 from runspec.limits import Limits
 
 _PATIENCE: Final = 60.0
 """Seconds for one call of a runtime."""
-_OUTPUT: Final = 1 << 20
-"""Bytes of a program's output that are kept."""
 
 
 class OciRuntime:
@@ -66,14 +61,14 @@ class OciRuntime:
 
     def start(self, attempt: str) -> None:
         done = self._call("start", attempt)
-        if done.returncode and self.status(attempt) not in {"running", "paused", "stopped"}:
-            raise RuntimeFailed(f"the container cannot be started: {_said(done)}")
+        if done.code and self.status(attempt) not in {"running", "paused", "stopped"}:
+            raise RuntimeFailed(f"the container cannot be started: {done.said}")
 
     def status(self, attempt: str) -> str | None:
         done = self._call("state", attempt)
-        if done.returncode:
+        if done.code:
             return None
-        state = json.loads(done.stdout)
+        state = json.loads(done.output)
         status = state.get("status")
         return status if isinstance(status, str) else None
 
@@ -103,46 +98,12 @@ class OciRuntime:
                 "make it use less, or restart it"
             )
         done = self._call("update", *_flags(limits), attempt)
-        if done.returncode:
-            raise LimitRefused(f"the limits cannot be changed: {_said(done)}")
+        if done.code:
+            raise LimitRefused(f"the limits cannot be changed: {done.said}")
 
     def run(self, attempt: str, process: Json, seconds: float, stdin: bytes = b"") -> Ended:
-        with tempfile.TemporaryDirectory(prefix="exec-", dir=self._run) as scratch:
-            child = self._popen(attempt, process, Path(scratch))
-            try:
-                output, is_cut = converse(child, stdin, seconds, _OUTPUT)
-            except subprocess.TimeoutExpired:
-                self._end_program(child, Path(scratch))
-                return Ended(None, b"")
-            return Ended(child.returncode, output, is_cut)
-
-    def _popen(self, attempt: str, process: Json, scratch: Path) -> subprocess.Popen[bytes]:
-        """Start a program in a container, with pipes; *scratch* is a directory for its papers."""
-        described = scratch / "process.json"
-        described.touch(mode=0o600)
-        described.write_text(json.dumps(process))
-        words = ("exec", "--process", str(described), "--pid-file", str(scratch / "pid"), attempt)
-        return subprocess.Popen(
-            [self._program.path, "--root", self._root, *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={"PATH": os.environ.get("PATH", "")},
-            start_new_session=True,
-        )
-
-    @staticmethod
-    def _end_program(child: subprocess.Popen[bytes], scratch: Path) -> None:
-        """Kill a program that ``_popen`` has started, and what stands outside for it."""
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            inside = Known.of(int((scratch / "pid").read_text()))
-            if inside is not None:
-                inside.signal(9)
-        child.kill()
-        for stream in (child.stdin, child.stdout, child.stderr):
-            if stream is not None:
-                stream.close()
-        child.wait()
+        runtime = (self._program.path, "--root", self._root)
+        return execute(runtime, attempt, process, seconds, stdin, self._run)
 
     def freeze(self, set_id: str) -> None:
         self._cgroups.freeze(set_id)
@@ -162,20 +123,11 @@ class OciRuntime:
     def remove_set(self, set_id: str) -> None:
         self._cgroups.remove_set(set_id)
 
-    def _call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Call the runtime. Never for what leaves a process behind that would hold the pipes."""
+    def _call(self, *words: str) -> Done:
         try:
-            return subprocess.run(
-                [self._program.path, "--root", self._root, *words],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=_PATIENCE,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise RuntimeFailed(f"{words[0]} takes more than {_PATIENCE:.0f} s") from None
+            return call([self._program.path, "--root", self._root, *words], seconds=_PATIENCE)
+        except OutOfTime as error:
+            raise RuntimeFailed(f"{words[0]}: {error}") from None
 
 
 def _unwanted(program: str) -> list[str]:
@@ -197,7 +149,3 @@ def _flags(limits: Limits) -> list[str]:
         "--pids-limit": limits.pids,
     }
     return [word for name, value in flags.items() for word in (name, str(value))]
-
-
-def _said(done: subprocess.CompletedProcess[str]) -> str:
-    return (done.stderr or done.stdout).strip()[-1000:]

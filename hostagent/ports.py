@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from hostbase.execution import Ended
 from hostbase.process import Known
 from runspec.limits import Limits
 from setspec.desired import DesiredSet, PlacedVolume, Port
@@ -33,16 +34,6 @@ class Made:
 
     init: Known
     monitor: Known
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a program in a container ended; *code* is None where it did not in time."""
-
-    code: int | None
-    output: bytes
-    is_cut: bool = False
-    """Whether *output* is only the end of it."""
 
 
 class Runtime(Protocol):

@@ -6,16 +6,18 @@ They are copied out of the host into one directory, which is mounted read-only b
 import hashlib
 import os
 import shutil
-import subprocess
 import threading
 import uuid
 from pathlib import Path
 from typing import Final
 
+from programs.bounded import call
 from volumes.files import flush, place
 
 _PROGRAM: Final = "dropbear"
 _MAKING: Final = threading.Lock()
+_PATIENCE: Final = 30.0
+"""Seconds for ldd."""
 _PLACES: Final = "/usr/sbin:/sbin:/usr/bin:/usr/local/sbin"
 
 
@@ -78,12 +80,7 @@ def words(directory: Path, place: str) -> list[str]:
 
 def closure(found: Path) -> list[Path]:
     """A program, its loader and its libraries."""
-    told = subprocess.run(  # noqa: S603 - the host's own program
-        ["ldd", str(found)],  # noqa: S607
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    libraries = (line.partition("=>")[2] or line for line in told.stdout.splitlines())
+    told = call(["ldd", found], seconds=_PATIENCE)
+    libraries = (line.partition("=>")[2] or line for line in told.output.splitlines())
     paths = [each.split()[0] for each in libraries if each.split() and each.split()[0][0] == "/"]
     return [found, *(Path(path) for path in paths)]

@@ -3,11 +3,17 @@
 import contextlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
+from programs.bounded import OutOfTime, call
 from volumes.faults import CannotHold, NoRoom, VolumeFailed
+
+PATIENCE: Final = 120.0
+"""Seconds for a program that has not much to do."""
+_SLOWEST: Final = 64 << 20
+"""Bytes a second."""
 
 
 def allocate(path: Path, size: int) -> None:
@@ -55,18 +61,24 @@ def program(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 
-def run(name: str, *words: str, package: str, good: tuple[int, ...] = (0,)) -> None:
-    """Run a program of *package*. Raises CannotHold where it is not, VolumeFailed if it fails."""
+def patience(size: int) -> float:
+    """Seconds for a program that may have to read a whole file system of *size* bytes."""
+    return PATIENCE + size / _SLOWEST
+
+
+def run(
+    name: str, *words: str, package: str, seconds: float = PATIENCE, good: tuple[int, ...] = (0,)
+) -> None:
+    """Run a program of *package*.
+
+    Raises CannotHold where it is not, VolumeFailed if it fails or has not ended after *seconds*.
+    """
     path = program(name)
     if path is None:
         raise CannotHold(f"{name} is not on this host: on Debian, {package} has it")
-    done = subprocess.run(
-        [path, *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if done.returncode not in good:
-        raise VolumeFailed(f"{name}: {(done.stderr or done.stdout).strip()[-500:]}")
+    try:
+        done = call([path, *words], seconds=seconds)
+    except OutOfTime as error:
+        raise VolumeFailed(f"{error}: see whether the host's disk answers") from None
+    if done.code not in good:
+        raise VolumeFailed(f"{name}: {done.said}")

@@ -14,7 +14,7 @@ from typing import Final
 
 from volumes.driver import DATA
 from volumes.faults import CannotHold, VolumeFailed
-from volumes.files import allocate, directory, place, run
+from volumes.files import allocate, directory, patience, place, run
 from volumes.mounts import devices_of, grow_device, mount_image, unmount
 from volumes.room import Room, Use
 
@@ -112,8 +112,9 @@ class LoopDriver:
         if not _is_free(image):
             self.open(home)
             raise VolumeFailed("the volume's device is in use still")
-        run("e2fsck", "-f", "-p", str(image), package=_PACKAGE, good=(0, 1))
-        run("resize2fs", str(image), package=_PACKAGE)
+        seconds = patience(size)
+        run("e2fsck", "-f", "-p", str(image), package=_PACKAGE, seconds=seconds, good=(0, 1))
+        run("resize2fs", str(image), package=_PACKAGE, seconds=seconds)
 
     def use(self, home: Path) -> Use:
         data = home / DATA
@@ -203,7 +204,8 @@ def _format(path: Path, room: Room) -> None:
     count = ("-N", str(_inodes(room)), "-J", f"size={_journal(room)}")
     # Discarding would give the bytes back that were just allocated.
     late = ("-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
-    run("mkfs.ext4", *words, *count, *late, str(path), package=_PACKAGE)
+    seconds = patience(path.stat().st_size)
+    run("mkfs.ext4", *words, *count, *late, str(path), package=_PACKAGE, seconds=seconds)
 
 
 def _resize_mounted(data: Path, size: int) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from volumes import btrfs, files
 from volumes.faults import CannotHold, NoRoom, VolumeFailed
-from volumes.files import allocate, program, run
+from volumes.files import allocate, patience, program, run
 from volumes.mounts import devices_of, grow_device, mount_image
 from volumes.settings import LEAST_POOL
 
@@ -93,7 +93,7 @@ def _make(image: Path, size: int) -> None:
     fresh.unlink(missing_ok=True)
     try:
         allocate(fresh, size)
-        run(name, *words, str(fresh), package=package)
+        run(name, *words, str(fresh), package=package, seconds=patience(size))
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise

@@ -28,6 +28,7 @@ class Bench:
 
     def __init__(self, place: HostPlace, program: str) -> None:
         self.place = place
+        self.program = program
         self.cgroups = place.cgroups()
         exits = place.state / "exits"
         self.runtime = OciRuntime(tool(program), tool("conmon"), self.cgroups, place.run, exits)
@@ -146,9 +147,30 @@ def test_a_program_runs_in_a_container_with_input_output_and_a_limit_of_time(ben
     assert (said.code, said.output) == (0, b"word")
     failed = program(process, Exec(cmd="/bin/sh", args=("-c", "exit 3")))
     assert bench.runtime.run("a1", failed, 30).code == 3
+    own = program(process, Exec(cmd="/bin/sh", args=("-c", "exit 255")))
+    assert (bench.runtime.run("a1", own, 30).code, own["cwd"]) == (255, "/")
     slow = program(process, Exec(cmd="/bin/sleep", args=("987",)))
     assert bench.runtime.run("a1", slow, 0.5).code is None
     wait_until(lambda: not _with_words("sleep 987"), "the program's end")
+
+
+def test_what_cannot_be_run_in_a_container_ends_as_in_a_shell(bench: Bench) -> None:
+    script = "echo words > /plain; mkdir /directory; echo '#!/no/such' > /astray; chmod +x /astray"
+    bench.run("a1", "/bin/sh", "-c", f"{script}; sleep 1000")
+    process = bench.process("a1")
+    wait_until((bench.root / "astray").exists, "the files")
+    for name in ("nothing-like-it", "/bin/nothing-like-it"):
+        ended = bench.runtime.run("a1", program(process, Exec(cmd=name)), 30)
+        assert (ended.code, name in ended.output.decode()) == (127, True)
+    for name, word in {
+        "/plain": "denied", "/directory": "", "/plain/file": "not a directory",
+    }.items():  # fmt: skip
+        ended = bench.runtime.run("a1", program(process, Exec(cmd=name)), 30)
+        assert (ended.code, word in ended.output.decode().lower()) == (126, True), name
+    ended = bench.runtime.run("a1", program(process, Exec(cmd="/astray")), 30)
+    assert ended.code == (127 if bench.program == "crun" else 1)  # runc says nothing of it
+    assert b"no such file" in ended.output.lower()
+    assert not list(bench.place.run.glob("exec-*"))
 
 
 def test_limits_change_while_it_runs_and_not_below_what_it_uses(bench: Bench) -> None:

@@ -57,6 +57,9 @@ def test_a_document_with_secrets_sent_again_changes_limits_and_no_process(daemon
 def test_the_only_container_need_not_be_named_where_sshd_runs_beside_it(daemon: Daemon) -> None:
     create(daemon, {}, **LOGIN)
     assert daemon.climg("set-exec", "shop", "--", "cat", "/edition").stdout == "1\n"
+    for name, code in {"nothing-like-it": 127, "/edition": 126}.items():
+        done = daemon.climg("set-exec", "shop", "--", name, check=False)
+        assert (done.returncode, done.stdout != "") == (code, True)
     assert daemon.climg("set-logs", "shop").stdout == "edition 1\n"
     assert "dropbear" in daemon.climg("set-exec", "shop", "--", "/bin/sh", "-c", "ps").stdout
 

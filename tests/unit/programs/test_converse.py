@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from hostbase.converse import converse
+from programs.converse import converse
 
 
 def started(script: str) -> subprocess.Popen[bytes]:

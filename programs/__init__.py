@@ -1,0 +1,1 @@
+"""Programs of the system, called so that none of them holds up its caller (no host agent)."""
