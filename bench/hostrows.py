@@ -2,7 +2,6 @@
 
 import socket
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -11,22 +10,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from bench.hostbed import SLEEPER, Bed, document, free_kib, link_of, wait
-from support.environment import temporary_directory
+from bench import hostinside
+from bench.hostbed import Bed, document, free_kib, link_of, wait
 
-WORKS = {
-    "cpu": "busybox head -c {cpu}m /dev/zero | busybox sha256sum",
-    "memory": "busybox dd if=/dev/zero of=/dev/null bs=64M count={memory}",
-    "write": "busybox dd if=/dev/zero of={place}/file bs=1M count={file} conv=fsync",
-    "read": "busybox cat {place}/file > /dev/null",
-    "files": "i=0; while [ $i -lt {files} ]; do : > {place}/$i; i=$((i+1)); done; "
-    "busybox rm {place}/[0-9]*",
-}
-"""What is done inside of a container and on the host, by the same busybox: a processor's work,
-memory touched, a file written to the disk and read again, small files made and removed."""
 CLIENTS = 4
 """Who tell the agent of many sets, each of the next one as soon as it knows of the last."""
-_AMOUNTS = {"cpu": 1500, "memory": 150, "file": 1024, "files": 20000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,41 +112,8 @@ class _Asking:
 
 
 def inside(bed: Bed, asked: Asked) -> dict[str, float]:
-    """The same work inside a container and on the host, in turns; the host's time over its."""
-    share = 4 if asked.quick else 1
-    amounts = {name: each // share for name, each in _AMOUNTS.items()}
-    set_id = bed.create(document({**SLEEPER, "cpu": "2", "mem": "2Gi"}))
-    wait(lambda: bed.count("containers WHERE was_ready") == 1, 0.01)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in WORKS}
-    with temporary_directory("bench-inside") as place:
-        for _ in range(3 if asked.quick else 5):
-            for name, work in WORKS.items():
-                there = _timed(work.format(place="/var", **amounts))
-                here = _timed(work.format(place=place, **amounts))
-                contained = _seconds(bed.run(set_id, there))
-                command = ["busybox", "sh", "-c", here]
-                done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")  # noqa: S603 - our own
-                found[name].append((_seconds(done.stdout), contained))
-    bed.delete(set_id)
-    wait(lambda: bed.count("sets") == 0, 0.01)
-    return {
-        f"ratio-{name}": statistics.median(host / contained for host, contained in pairs)
-        for name, pairs in found.items()
-    }
-
-
-def _timed(work: str) -> str:
-    """A script that says how many seconds *work* took, by the machine's own clock."""
-    clock = "read now rest < /proc/uptime"
-    return (
-        f"busybox sync; {clock}; began=$now; {{ {work}; }} > /dev/null 2>&1 || exit 1; {clock}; "
-        "echo $began $now"
-    )
-
-
-def _seconds(said: str) -> float:
-    began, now = map(float, said.split())
-    return now - began
+    """Work inside a container, and the same work beside it."""
+    return hostinside.inside(bed, quick=asked.quick)
 
 
 def full(bed: Bed, asked: Asked) -> Iterator[tuple[str, dict[str, float]]]:
