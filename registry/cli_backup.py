@@ -23,7 +23,7 @@ from registry.cli_stores import ConfigFile, fail, shown, tell
 from registry.config import Config
 from registry.gc import collect
 from registry.oci.errors import RegistryError
-from registry.storage.collection import Collection
+from registry.storage.ports.collection import Collection
 
 Answer = TypeVar("Answer")
 Told = Callable[[str, int, int], None]

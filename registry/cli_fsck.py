@@ -11,7 +11,7 @@ from registry import wiring
 from registry.cli_stores import ConfigFile, Json, opened, run, shown
 from registry.config import Config
 from registry.gc import collect, fsck, orphans, policy
-from registry.storage.collection import Facts
+from registry.storage.ports.collection import Facts
 
 MIB = 1024 * 1024
 TOLD = {

@@ -12,7 +12,7 @@ from registry.catalogue.reconciler import Report
 from registry.cli_stores import ConfigFile, fail, shown
 from registry.config import Config
 from registry.oci.errors import RegistryError
-from registry.storage.projection import Lag
+from registry.storage.ports.projection import Lag
 
 
 def add_to(app: typer.Typer) -> None:

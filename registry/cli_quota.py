@@ -11,7 +11,7 @@ from registry.cli_stores import ConfigFile, Json, opened, run
 from registry.config import Config
 from registry.oci.names import RepositoryName
 from registry.storage.ledger import SqlLedger
-from registry.storage.quota import Difference, Usage
+from registry.storage.ports.quota import Difference, Usage
 
 
 def add_to(app: typer.Typer) -> None:

@@ -12,7 +12,7 @@ from registry import metrics
 from registry.gc import collect, fsck, orphans
 from registry.gc.policy import DAY, HOUR, Rules
 from registry.oci.errors import RegistryError
-from registry.storage.collection import Collection
+from registry.storage.ports.collection import Collection
 from registry.storage.storage import Storage
 
 PAUSE: Final = 0.5

@@ -8,7 +8,7 @@ from typing import Protocol
 from registry.auth.ports import CLOSED, WHOLE, Action, Opening, Principal
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName
-from registry.storage.projection import Openings
+from registry.storage.ports.projection import Openings
 from registry.storage.records import ImageRecord
 
 TAGS_LOOKED_AT = 1000

@@ -10,8 +10,8 @@ from registry.catalogue.projector import Projector
 from registry.catalogue.reconciler import Reconciler
 from registry.gc import collect
 from registry.oci.errors import RegistryError
-from registry.storage.collection import Collection
-from registry.storage.projection import Outbox, Sightings
+from registry.storage.ports.collection import Collection
+from registry.storage.ports.projection import Outbox, Sightings
 
 JOB: Final = "images"
 AGAIN: Final = 5.0

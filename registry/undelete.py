@@ -10,9 +10,9 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown, TagTaken
 from registry.oci.names import Reference, RepositoryName, Tag
 from registry.push import PushRules
+from registry.storage.ports.trash import Emptied, Trash, TrashEntry
 from registry.storage.records import ManifestPut, ManifestRecord
 from registry.storage.storage import Storage
-from registry.storage.trash import Emptied, Trash, TrashEntry
 
 PAGE = 1000
 """Entries that are read at a time."""

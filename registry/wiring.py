@@ -26,7 +26,7 @@ from registry.logs import log_as_json
 from registry.oci.errors import RegistryError
 from registry.push import PushRules
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.projection import Lag
+from registry.storage.ports.projection import Lag
 from registry.storage.storage import Storage
 from registry.tending import Arrival
 from registry.v2api import health, token

@@ -14,7 +14,7 @@ from registry.bodies import read_json
 from registry.limits import Allowance, Limits
 from registry.oci.errors import Denied, NameUnknown, Unsupported
 from registry.oci.names import RepositoryName
-from registry.storage.quota import Quotas
+from registry.storage.ports.quota import Quotas
 
 PULL = frozenset({Action.PULL})
 _ANY = "any"

@@ -15,7 +15,7 @@ from registry.limits import Leave
 from registry.oci.errors import Unsupported
 from registry.oci.names import parse_reference
 from registry.push import PushRules
-from registry.storage.trash import Trash, TrashEntry
+from registry.storage.ports.trash import Trash, TrashEntry
 from registry.v2api import links
 
 PUSH = frozenset({Action.PULL, Action.PUSH})

@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Final
 
-from registry.storage.images import Image, ImageService
-from registry.storage.projection import Sharing, Sightings
+from registry.storage.ports.images import Image, ImageService
+from registry.storage.ports.projection import Sharing, Sightings
 from registry.storage.records import ImageRecord, Member
 from registry.storage.storage import Storage
 

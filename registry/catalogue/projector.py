@@ -12,8 +12,9 @@ from registry import metrics
 from registry.catalogue.adopting import SHAREABLE, adopt, find_sharing
 from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.changes import RecordState
-from registry.storage.images import Absent, Image, ImageService, Refused, Taken, image_of
-from registry.storage.projection import Due, Lag, Outbox, Sharing, Sightings
+from registry.storage.images import image_of
+from registry.storage.ports.images import Absent, Image, ImageService, Refused, Taken
+from registry.storage.ports.projection import Due, Lag, Outbox, Sharing, Sightings
 from registry.storage.storage import Storage
 
 LEASE: Final = 120.0

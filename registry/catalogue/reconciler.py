@@ -9,8 +9,9 @@ from typing import Final
 from registry import metrics
 from registry.catalogue.adopting import adopt, find_sharing
 from registry.oci.errors import ManifestUnknown, StorageUnavailable
-from registry.storage.images import Absent, Image, ImageService, differences, image_of
-from registry.storage.projection import Outbox, Sharing, Sighting, Sightings
+from registry.storage.images import differences, image_of
+from registry.storage.ports.images import Absent, Image, ImageService
+from registry.storage.ports.projection import Outbox, Sharing, Sighting, Sightings
 from registry.storage.records import ImageRecord
 from registry.storage.storage import Storage
 

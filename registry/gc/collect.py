@@ -14,7 +14,7 @@ from registry.gc.policy import Rules, is_braked
 from registry.gc.sweep import Report
 from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.oci.names import RepositoryName
-from registry.storage.collection import Collection
+from registry.storage.ports.collection import Collection
 from registry.storage.storage import Storage
 
 JOB = "collect"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from registry.oci.digest import new_hasher
 from registry.oci.errors import StorageUnavailable
-from registry.storage.collection import Collection, Facts
+from registry.storage.ports.collection import Collection, Facts
 from registry.storage.records import BlobRecord
 from registry.storage.storage import Storage
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from registry import agreement
 from registry.gc.policy import Rules, is_braked
 from registry.oci.errors import RegistryError, StorageUnavailable
-from registry.storage.collection import Collection, Totals
+from registry.storage.ports.collection import Collection, Totals
 from registry.storage.records import StoredObject
 from registry.storage.storage import Storage
 

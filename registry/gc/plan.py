@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from registry.gc.policy import Rules
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
-from registry.storage.collection import Collection, StaleUpload, Totals, Untagged
+from registry.storage.ports.collection import Collection, StaleUpload, Totals, Untagged
 
 PAGE = 5000
 """Rows that are looked at in one transaction."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from registry.storage.collection import Totals
+from registry.storage.ports.collection import Totals
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from registry.gc.policy import Rules
 from registry.oci.names import RepositoryName
-from registry.storage.collection import Facts, Standing
+from registry.storage.ports.collection import Facts, Standing
 from registry.storage.records import StoredObject
 
 NOTHING = (

@@ -10,7 +10,7 @@ from registry.gc.policy import Rules
 from registry.oci.digest import Digest
 from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.oci.names import RepositoryName
-from registry.storage.collection import Collection, Totals
+from registry.storage.ports.collection import Collection, Totals
 from registry.storage.storage import Storage
 
 BATCH = 50

@@ -20,7 +20,7 @@ from registry.storage.layout import new_object_name
 from registry.storage.ports.blobs import BlobStore
 from registry.storage.ports.journal import Journal
 from registry.storage.ports.ledger import DOUBT, Ledger
-from registry.storage.projection import Openings
+from registry.storage.ports.projection import Openings
 from registry.storage.records import BlobRecord, Position, Upload
 
 Value = TypeVar("Value")

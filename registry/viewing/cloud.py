@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from registry.auth.ports import Principal
 from registry.oci.errors import StorageUnavailable
-from registry.storage.images import CallerImages
+from registry.storage.ports.images import CallerImages
 from registry.storage.records import ImageRecord
 
 FRESH: Final = 60.0

@@ -10,7 +10,7 @@ from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory.blobs import MemoryBlobStore
-from registry.storage.quota import Usage
+from registry.storage.ports.quota import Usage
 from registry.storage.storage import Storage
 from support.builders import image
 from support.pushing import code, push_blob, push_image, push_manifest

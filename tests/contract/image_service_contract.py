@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from registry.storage.images import NAME, PROPERTIES, VALUE, Absent, Image, ImageService, Taken
+from registry.storage.images import NAME, PROPERTIES, VALUE
+from registry.storage.ports.images import Absent, Image, ImageService, Taken
 
 
 def a_layer(owner: str, **fields: object) -> Image:

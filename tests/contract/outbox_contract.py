@@ -10,7 +10,7 @@ from registry.oci.names import Tag
 from registry.storage.folding import Fold
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory.ledger import MemoryLedger
-from registry.storage.projection import REFUSALS, Due, Lag, Sharing
+from registry.storage.ports.projection import REFUSALS, Due, Lag, Sharing
 from registry.storage.records import Member
 from support.ledgers import (
     HATS,

@@ -7,7 +7,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
-from registry.storage.projection import ABSENCE, Sharing
+from registry.storage.ports.projection import ABSENCE, Sharing
 from registry.storage.records import Member
 from support.ledgers import (
     HATS,

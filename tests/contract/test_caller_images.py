@@ -9,7 +9,7 @@ import pytest
 from registry.oci.errors import StorageUnavailable
 from registry.storage.glance import GlanceCallerImages, GlanceImageService, caller
 from registry.storage.glance.client import GlanceClient
-from registry.storage.images import Image
+from registry.storage.ports.images import Image
 from support.directory import Directory, Place, directory_of
 from support.faultproxy import FaultProxy
 from support.glance import Looker, images_of

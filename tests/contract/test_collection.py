@@ -20,7 +20,6 @@ from registry.oci.errors import (
     StorageUnavailable,
 )
 from registry.oci.names import Tag
-from registry.storage.collection import Totals
 from registry.storage.flusher import Flusher
 from registry.storage.ledger import SqlLedger, writes
 from registry.storage.ledger.condemning import condemn
@@ -28,6 +27,7 @@ from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.memory.blobs import MemoryBlobStore
 from registry.storage.memory.journal import MemoryJournal
 from registry.storage.memory.ledger import MemoryLedger
+from registry.storage.ports.collection import Totals
 from registry.storage.records import ManifestPut, Segment
 from registry.storage.storage import Storage
 from support.ledgers import (

@@ -10,8 +10,8 @@ import pytest
 from contract.image_service_contract import ImageServiceContract, a_layer
 from registry.oci.errors import StorageUnavailable
 from registry.storage.glance import GlanceImageService
-from registry.storage.images import Absent, Image, Refused, Taken
 from registry.storage.memory.images import MemoryImageService
+from registry.storage.ports.images import Absent, Image, Refused, Taken
 from support.faultproxy import FaultProxy
 from support.glance import Looker, images_of
 from support.openstack import OpenStack

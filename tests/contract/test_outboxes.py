@@ -13,7 +13,7 @@ from contract.test_sql_ledgers import Alternating
 from registry.oci.names import Tag
 from registry.storage.ledger import SqlLedger, apply, marks, outbox, schema, sightings
 from registry.storage.ledger.prepared import upsert
-from registry.storage.projection import Due
+from registry.storage.ports.projection import Due
 from support.ledgers import SHOES, Clock, Template, put, tagged
 
 

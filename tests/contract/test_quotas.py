@@ -17,7 +17,7 @@ from registry.storage.changes import from_line
 from registry.storage.folding import Fold
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.quota import Usage
+from registry.storage.ports.quota import Usage
 from registry.storage.records import BlobRecord, Segment
 from support.ledgers import HATS, MORE_SHOES, SHOES, Clock, blob, manifest, put, store
 

@@ -29,7 +29,7 @@ from sqlalchemy import false, select
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger, leasing, schema
-from registry.storage.projection import Due
+from registry.storage.ports.projection import Due
 from support.ledgers import (
     HATS,
     SHOES,

@@ -9,9 +9,10 @@ from hypothesis.stateful import Bundle, consumes, multiple, rule
 from sqlalchemy import select
 
 from registry.catalogue.projector import LEASE, Outcomes
-from registry.storage.images import Image, image_of
+from registry.storage.images import image_of
 from registry.storage.ledger import schema
-from registry.storage.projection import Due
+from registry.storage.ports.images import Image
+from registry.storage.ports.projection import Due
 from stateful.test_outbox_machine import OutboxMachine
 from support.catalogue import FAR, SpoiltImageService, catalogue_over
 

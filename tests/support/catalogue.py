@@ -11,11 +11,12 @@ from registry.oci.chain import RecordDraft
 from registry.oci.errors import StorageUnavailable
 from registry.oci.names import RepositoryName
 from registry.storage.flusher import Flusher
-from registry.storage.images import Image, ImageService, Refused, image_of
+from registry.storage.images import image_of
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory.blobs import MemoryBlobStore
 from registry.storage.memory.images import MemoryImageService
 from registry.storage.memory.journal import MemoryJournal
+from registry.storage.ports.images import Image, ImageService, Refused
 from registry.storage.ports.journal import Journal
 from registry.storage.records import ImageRecord
 from registry.storage.storage import Storage

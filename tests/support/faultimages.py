@@ -9,7 +9,7 @@ import httpx
 from registry.oci.descriptor import OCI_INDEX
 from registry.storage.images import image_of
 from registry.storage.ledger import SqlLedger
-from registry.storage.projection import Sharing
+from registry.storage.ports.projection import Sharing
 from registry.storage.records import ImageRecord
 from support.faultactor import Actor
 from support.faultmodel import Pushed, Wrong

@@ -9,7 +9,7 @@ from registry.gc import collect, plan, sweep
 from registry.gc.plan import Plan
 from registry.gc.policy import Rules
 from registry.oci.errors import StorageUnavailable
-from registry.storage.collection import Collection
+from registry.storage.ports.collection import Collection
 from registry.storage.storage import Storage
 from support.racelog import Memory
 from support.racestore import LateBlobStore

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from registry.storage.collection import Collection
 from registry.storage.flusher import Flusher
 from registry.storage.journal_file import FilesystemJournal
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ports.blobs import BlobStore
+from registry.storage.ports.collection import Collection
 from registry.storage.ports.journal import Journal
 from registry.storage.ports.ledger import Ledger
 from registry.storage.storage import Storage

@@ -16,7 +16,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
-from registry.storage.projection import ABSENCE
+from registry.storage.ports.projection import ABSENCE
 from support.builders import Image, image, index
 from support.catalogue import Catalogue, SpoiltImageService, catalogue_over
 from support.directory import WORD, Directory, Person, Place, directory_of

@@ -2,7 +2,8 @@
 
 import pytest
 
-from registry.storage.images import NAME, VALUE, Image, differences, fitting, image_of
+from registry.storage.images import NAME, VALUE, differences, fitting, image_of
+from registry.storage.ports.images import Image
 from registry.storage.records import ImageRecord
 
 

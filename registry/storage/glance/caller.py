@@ -8,7 +8,7 @@ from typing import Any, Final
 from registry.oci.errors import StorageUnavailable
 from registry.storage.cloud import open_session
 from registry.storage.glance.client import GlanceClient
-from registry.storage.images import Absent
+from registry.storage.ports.images import Absent
 
 TIMEOUT: Final = 10.0
 """Seconds for which Glance may be silent while somebody waits."""

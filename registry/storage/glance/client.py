@@ -14,7 +14,7 @@ from keystoneauth1.token_endpoint import Token
 from requests import Response
 
 from registry.oci.errors import StorageUnavailable
-from registry.storage.images import Absent, Refused
+from registry.storage.ports.images import Absent, Refused
 
 THREADS: Final = 8
 """Questions at once."""

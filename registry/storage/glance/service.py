@@ -8,7 +8,8 @@ from typing import Any, Final
 from registry.oci.errors import StorageUnavailable
 from registry.storage.cloud import open_session
 from registry.storage.glance.client import DATA, PATCH, GlanceClient
-from registry.storage.images import Absent, Image, Refused, Taken, differences
+from registry.storage.images import differences
+from registry.storage.ports.images import Absent, Image, Refused, Taken
 
 DOCKER: Final = "docker"
 RAW: Final = "raw"

@@ -7,7 +7,6 @@ from sqlalchemy import ColumnElement, Connection, Delete, and_, delete, exists, 
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
 from registry.storage.changes import Change
-from registry.storage.collection import Condemned
 from registry.storage.ledger import writes
 from registry.storage.ledger.apply import apply, find_repository
 from registry.storage.ledger.facts import read_blob
@@ -25,6 +24,7 @@ from registry.storage.ledger.schema import (
     trash_reference,
     upload,
 )
+from registry.storage.ports.collection import Condemned
 from registry.storage.records import BlobRecord, Position
 
 _ADD_REMOVAL = upsert(removal)

@@ -6,7 +6,6 @@ from sqlalchemy import Connection, Select, func, select
 
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
-from registry.storage.collection import Facts, Holder, Standing
 from registry.storage.ledger.schema import (
     blob,
     link,
@@ -18,6 +17,7 @@ from registry.storage.ledger.schema import (
     trash,
     trash_reference,
 )
+from registry.storage.ports.collection import Facts, Holder, Standing
 from registry.storage.records import BlobRecord
 
 SHOWN: Final = 50

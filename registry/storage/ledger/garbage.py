@@ -7,14 +7,6 @@ from sqlalchemy import Connection, Select, delete, func, literal, select, tuple_
 
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
-from registry.storage.collection import (
-    Condemned,
-    Facts,
-    StaleUpload,
-    Totals,
-    UnneededLink,
-    Untagged,
-)
 from registry.storage.ledger import condemning, marks, mending
 from registry.storage.ledger.condemning import UNLINKED, is_unheld, is_unneeded
 from registry.storage.ledger.database import Database, open_database
@@ -22,6 +14,14 @@ from registry.storage.ledger.facts import facts, read_blob
 from registry.storage.ledger.prepared import chunks
 from registry.storage.ledger.schema import blob, link, manifest, removal, repository, trash, upload
 from registry.storage.ledger.trash import drop_trash
+from registry.storage.ports.collection import (
+    Condemned,
+    Facts,
+    StaleUpload,
+    Totals,
+    UnneededLink,
+    Untagged,
+)
 from registry.storage.records import BlobRecord, Position
 
 Answer = TypeVar("Answer")

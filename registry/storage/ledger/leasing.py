@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, upd
 
 from registry.storage.ledger.prepared import chunks
 from registry.storage.ledger.schema import outbox, projected
-from registry.storage.projection import Due
+from registry.storage.ports.projection import Due
 
 _OTHER = outbox.alias("other")
 _NOBODY = "-"

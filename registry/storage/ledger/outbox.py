@@ -16,7 +16,7 @@ from registry.storage.ledger.database import Database
 from registry.storage.ledger.lines import lock_project, write_line
 from registry.storage.ledger.prepared import upsert
 from registry.storage.ledger.schema import outbox, projected, record, record_use
-from registry.storage.projection import REFUSALS, Due, Lag, Sharing
+from registry.storage.ports.projection import REFUSALS, Due, Lag, Sharing
 from registry.storage.records import ImageRecord, Position
 
 LONGEST_PAUSE = 300.0

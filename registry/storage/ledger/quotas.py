@@ -12,7 +12,7 @@ from registry.storage.ledger.apply import NOWHERE, Place, find_place
 from registry.storage.ledger.database import Database
 from registry.storage.ledger.lines import lock_project, write_line
 from registry.storage.ledger.schema import blob, link, manifest, trash, upload
-from registry.storage.quota import Difference, Standing
+from registry.storage.ports.quota import Difference, Standing
 from registry.storage.records import Position
 
 _COUNTED: tuple[Table, ...] = (blob, link, manifest, trash, upload)

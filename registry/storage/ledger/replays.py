@@ -26,7 +26,7 @@ from registry.storage.ledger.schema import (
     trash_reference,
 )
 from registry.storage.ledger.writes import set_limits
-from registry.storage.projection import Sharing
+from registry.storage.ports.projection import Sharing
 from registry.storage.records import JournalLine
 
 _REACH = upsert(project, "sequence", without=["limits"])

@@ -24,7 +24,7 @@ from registry.storage.ledger.schema import (
     repository,
     tag,
 )
-from registry.storage.projection import ABSENCE, Sharing, Sighting
+from registry.storage.ports.projection import ABSENCE, Sharing, Sighting
 from registry.storage.records import ImageRecord, Position
 
 CLOSURE = 1000

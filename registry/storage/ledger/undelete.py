@@ -16,8 +16,8 @@ from registry.storage.ledger.database import Database
 from registry.storage.ledger.lines import lock_project
 from registry.storage.ledger.prepared import chunks
 from registry.storage.ledger.schema import link, manifest, reference, repository, tag, trash
+from registry.storage.ports.trash import Emptied, TrashEntry
 from registry.storage.records import ManifestPut, Position
-from registry.storage.trash import Emptied, TrashEntry
 
 
 class SqlTrash:

@@ -34,7 +34,7 @@ from registry.storage.ledger.schema import (
     upload,
 )
 from registry.storage.ledger.schema import usage as counters
-from registry.storage.quota import Difference, Usage
+from registry.storage.ports.quota import Difference, Usage
 
 _ADD_HOLDING = upsert(holding)
 _ADD_COUNTERS = upsert(counters)

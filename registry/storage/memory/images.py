@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from registry.storage.images import PARENT, Absent, Image, Taken
+from registry.storage.images import PARENT
+from registry.storage.ports.images import Absent, Image, Taken
 
 
 class MemoryImageService:

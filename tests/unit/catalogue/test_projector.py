@@ -12,10 +12,11 @@ from registry.catalogue import projector
 from registry.catalogue.projector import Outcomes, is_away
 from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.oci.names import Tag
-from registry.storage.images import Absent, Image, image_of
+from registry.storage.images import image_of
 from registry.storage.ledger import leasing
 from registry.storage.memory.journal import MemoryJournal
-from registry.storage.projection import REFUSALS, Due, Lag
+from registry.storage.ports.images import Absent, Image
+from registry.storage.ports.projection import REFUSALS, Due, Lag
 from registry.storage.records import JournalLine, Member
 from support.catalogue import FAR, Catalogue
 from support.ledgers import HATS, SHOES, manifest, platform, put, put_index, tagged

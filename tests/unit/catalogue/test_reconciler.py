@@ -10,9 +10,9 @@ from registry.catalogue import reconciler
 from registry.catalogue.reconciler import PAGE, Report, is_braked
 from registry.oci.errors import ManifestUnknown, StorageUnavailable
 from registry.oci.names import Tag
-from registry.storage.images import Image
 from registry.storage.ledger import sightings
-from registry.storage.projection import ABSENCE
+from registry.storage.ports.images import Image
+from registry.storage.ports.projection import ABSENCE
 from support.catalogue import Catalogue
 from support.ledgers import SHOES, manifest
 
