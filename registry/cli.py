@@ -110,8 +110,12 @@ def _greet(settings: Config) -> None:
     where = settings.http.listen
     # In a cloud the default project need not exist.
     project = "PROJECT" if settings.auth.kind == "keystone" else settings.default_project
+    storage = settings.storage
+    data = str(storage.directory.absolute())
+    if storage.kind == "swift":
+        data = f"Swift, containers {storage.prefix}-…"
     lines = [
-        f"Berth listens on {scheme}://{where}, data in {settings.storage.directory.absolute()}",
+        f"Berth listens on {scheme}://{where}, data in {data}",
         f"  push:   docker tag IMAGE {where}/{project}/IMAGE",
         f"          docker push {where}/{project}/IMAGE",
         f"  pull:   docker pull {where}/{project}/IMAGE",

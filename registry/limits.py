@@ -6,6 +6,14 @@ from typing import Any, Final, Protocol, Self
 
 UNLIMITED: Final = -1
 """Said by whoever lifts a limit that would else hold by default."""
+RESOURCES: Final[Mapping[str, tuple[str, int]]] = {
+    "bytes": ("registry_mebibytes", 1024 * 1024),
+    "repositories": ("registry_repositories", 1),
+}
+"""What operators register in Keystone for each of ours, and how much one of it is here.
+
+Keystone's numbers end at 2,147,483,647: bytes would be too few for any project at work.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from registry.api.endpoint import Call, Endpoint
 from registry.auth import policy
 from registry.auth.ports import Action
 from registry.bodies import read_json
-from registry.limits import Allowance, Limits
+from registry.limits import RESOURCES, Allowance, Limits
 from registry.oci.errors import Denied, NameUnknown, Unsupported
 from registry.oci.names import RepositoryName
 from registry.storage.ports.quota import Quotas
@@ -81,7 +81,7 @@ class QuotaApi:
             if firm:
                 raise Denied(
                     f"{' and '.join(firm)} of a project are limited in Keystone: "
-                    f"openstack limit set registry_{firm[0]}"
+                    f"openstack limit set, of {RESOURCES[firm[0]][0]}"
                 )
         await call.storage.flusher.flush(await self._quotas.set_limits(name, limits))
         return JSONResponse(await self._told(call, name))

@@ -14,6 +14,8 @@ from support.ledgers import Clock
 from support.openstack import OpenStack
 from support.unifiedlimits import UnifiedLimits, unified_limits
 
+MIB = 1024 * 1024
+
 
 @pytest.fixture
 def limits(openstack: OpenStack) -> Iterator[UnifiedLimits]:
@@ -40,15 +42,26 @@ async def allowances(openstack: OpenStack, clock: Clock) -> AsyncIterator[Keysto
 async def test_a_projects_limit_goes_before_the_registered_one(
     openstack: OpenStack, limits: UnifiedLimits, allowances: KeystoneAllowances
 ) -> None:
-    limits.register("registry_bytes", 1000)
+    limits.register("registry_mebibytes", 1000)
     limits.register("registry_repositories", 5)
     limits.register("registry_other", 3)
-    limits.limit("registry_bytes", openstack.projects["east"], 5000)
+    limits.limit("registry_mebibytes", openstack.projects["east"], 5000)
     east = await allowances.find(openstack.projects["east"])
     west = await allowances.find(openstack.projects["west"])
-    assert east.firm == Limits(bytes=5000, repositories=5)
-    assert west.firm == Limits(bytes=1000, repositories=5)
+    assert east.firm == Limits(bytes=5000 * MIB, repositories=5)
+    assert west.firm == Limits(bytes=1000 * MIB, repositories=5)
     assert east.project == Limits(bytes=1, tags=7), "what Keystone does not say"
+
+
+async def test_a_limit_may_be_as_large_as_keystone_can_hold_and_may_be_none(
+    openstack: OpenStack, limits: UnifiedLimits, allowances: KeystoneAllowances
+) -> None:
+    limits.register("registry_mebibytes", 2**31 - 1)
+    limits.limit("registry_mebibytes", openstack.projects["west"], UNLIMITED)
+    east = await allowances.find(openstack.projects["east"])
+    west = await allowances.find(openstack.projects["west"])
+    assert east.firm.bytes == (2**31 - 1) * MIB
+    assert west.firm.bytes == UNLIMITED
 
 
 async def test_where_nobody_registered_a_limit_there_is_none(
@@ -63,18 +76,18 @@ async def test_a_limit_is_remembered_for_a_minute_and_in_an_outage_for_ten_more(
     openstack: OpenStack, limits: UnifiedLimits, allowances: KeystoneAllowances, clock: Clock
 ) -> None:
     east = openstack.projects["east"]
-    limits.register("registry_bytes", 1000)
-    path = limits.limit("registry_bytes", east, 1)
-    assert (await allowances.find(east)).firm.bytes == 1
+    limits.register("registry_mebibytes", 1000)
+    path = limits.limit("registry_mebibytes", east, 1)
+    assert (await allowances.find(east)).firm.bytes == 1 * MIB
     limits.change(path, 2)
     clock.now += 59
-    assert (await allowances.find(east)).firm.bytes == 1
+    assert (await allowances.find(east)).firm.bytes == 1 * MIB
     clock.now += 2
-    assert (await allowances.find(east)).firm.bytes == 2
+    assert (await allowances.find(east)).firm.bytes == 2 * MIB
     await allowances._keystone.close()
     allowances._keystone = Keystone("http://127.0.0.1:1/v3")
     clock.now += 600
-    assert (await allowances.find(east)).firm.bytes == 2
+    assert (await allowances.find(east)).firm.bytes == 2 * MIB
     clock.now += 61
     with pytest.raises(StorageUnavailable, match="nobody knows the project's limits just now"):
         await allowances.find(east)
@@ -84,19 +97,19 @@ async def test_a_limit_is_remembered_for_a_minute_and_in_an_outage_for_ten_more(
 
 def test_limits_of_other_regions_do_not_count() -> None:
     documents: list[dict[str, Any]] = [
-        {"resource_name": "registry_bytes", "region_id": "south", "resource_limit": 1},
-        {"resource_name": "registry_bytes", "region_id": "north", "resource_limit": 2},
-        {"resource_name": "registry_bytes", "region_id": None, "default_limit": 3},
+        {"resource_name": "registry_mebibytes", "region_id": "south", "resource_limit": 1},
+        {"resource_name": "registry_mebibytes", "region_id": "north", "resource_limit": 2},
+        {"resource_name": "registry_mebibytes", "region_id": None, "default_limit": 3},
         {"resource_name": "class_snapshots", "region_id": None, "default_limit": 4},
     ]
-    assert read(documents, "north").bytes == 2
-    assert read(documents, None).bytes == 3
-    assert read(documents, "east").bytes == 3
+    assert read(documents, "north").bytes == 2 * MIB
+    assert read(documents, None).bytes == 3 * MIB
+    assert read(documents, "east").bytes == 3 * MIB
 
 
 def test_a_limit_that_is_no_number_is_not_taken_for_none() -> None:
     with pytest.raises(StorageUnavailable):
-        read([{"resource_name": "registry_bytes", "default_limit": "many"}], None)
+        read([{"resource_name": "registry_mebibytes", "default_limit": "many"}], None)
 
 
 async def test_the_configurations_limits_of_a_project_go_before_the_usual_ones() -> None:

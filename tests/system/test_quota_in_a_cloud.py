@@ -9,7 +9,7 @@ from support.server import Settings, running_server
 from support.swift import new_prefix
 from support.unifiedlimits import unified_limits
 
-ROOM = 1_000_000
+ROOM = 1024 * 1024
 
 
 def test_a_limit_of_keystones_holds_and_is_changed_there_alone(openstack: OpenStack) -> None:
@@ -17,8 +17,8 @@ def test_a_limit_of_keystones_holds_and_is_changed_there_alone(openstack: OpenSt
     settings = Settings(cloud=openstack, prefix=new_prefix(), extra=extra)
     east = openstack.projects["east"]
     with unified_limits(openstack) as limits, running_server(settings) as server:
-        limits.register("registry_bytes", 10 * ROOM)
-        path = limits.limit("registry_bytes", east, ROOM)
+        limits.register("registry_mebibytes", 10)
+        path = limits.limit("registry_mebibytes", east, 1)
         headers = {"X-Auth-Token": openstack.token("alice")}
         with httpx.Client(base_url=server.url, headers=headers, timeout=60) as http:
 
@@ -32,7 +32,7 @@ def test_a_limit_of_keystones_holds_and_is_changed_there_alone(openstack: OpenSt
             taken = push(b"b" * (ROOM - 1))
             assert taken.status_code == httpx.codes.CREATED, taken.text
             assert "(100 %)" in taken.headers["warning"]
-            limits.change(path, 3 * ROOM)
+            limits.change(path, 3)
             assert push(b"a" * (ROOM + 1)).status_code == httpx.codes.CREATED
             told = http.get("/registry/v1/projects/east/quota").json()
             assert told["used"]["bytes"] == 2 * ROOM
@@ -42,3 +42,4 @@ def test_a_limit_of_keystones_holds_and_is_changed_there_alone(openstack: OpenSt
         climg = Climg(server.url)
         told = climg.refused(1, "quota-set", "east", "--bytes", "1GiB", **signed_in)
         assert "bytes of a project are limited in Keystone" in told
+        assert "registry_mebibytes" in told

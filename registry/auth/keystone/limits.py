@@ -11,14 +11,10 @@ from keystoneauth1.plugin import BaseAuthPlugin
 
 from registry.auth.keystone.cache import TtlCache
 from registry.auth.keystone.client import Keystone
-from registry.limits import UNLIMITED, Allowance, Allowances, Limits
+from registry.limits import RESOURCES, UNLIMITED, Allowance, Allowances, Limits
 from registry.oci.errors import Denied, StorageUnavailable, Unauthorized
 
-RESOURCES: Final[Mapping[str, str]] = {
-    "registry_bytes": "bytes",
-    "registry_repositories": "repositories",
-}
-"""The names that operators register, and what they limit here."""
+_OURS: Final = {name: (kind, one) for kind, (name, one) in RESOURCES.items()}
 REMEMBERED: Final = 4096
 STALE_SECONDS: Final = 600.0
 """For which the last answer holds where Keystone gives none."""
@@ -99,12 +95,13 @@ def read(documents: Sequence[Mapping[str, Any]], region: str | None) -> Limits:
 
     Where nobody registered a limit there is none, whatever the configuration says.
     """
-    said = dict.fromkeys(RESOURCES.values(), UNLIMITED)
+    said = dict.fromkeys(RESOURCES, UNLIMITED)
     for each in reversed(documents):
-        kind = RESOURCES.get(each.get("resource_name", ""))
-        if kind is not None and each.get("region_id") in {None, region}:
+        name = each.get("resource_name", "")
+        if name in _OURS and each.get("region_id") in {None, region}:
             value = each.get("resource_limit", each.get("default_limit"))
             if not isinstance(value, int):
-                raise StorageUnavailable(f"Keystone's {each['resource_name']} is no number")
-            said[kind] = value
+                raise StorageUnavailable(f"Keystone's {name} is no number")
+            kind, one = _OURS[name]
+            said[kind] = UNLIMITED if value < 0 else value * one
     return Limits(**said)
