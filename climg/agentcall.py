@@ -10,19 +10,21 @@ from urllib.parse import quote, urlencode
 
 from climg.errors import NotFound, Refused, Unavailable, WrongUsage
 
-_SECONDS = 3600.0
+_SECONDS = 3660.0
+"""More than the agent gives any program: it is the agent who says that one took too long."""
 
 
 class _Socket(http.client.HTTPConnection):
     """HTTP to a path instead of an address."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_SECONDS)
+    def __init__(self, path: str, seconds: float | None) -> None:
+        super().__init__("localhost", timeout=seconds)
         self._path = path
+        self._seconds = seconds
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_SECONDS)
+        self.sock.settimeout(self._seconds)
         self.sock.connect(self._path)
 
 
@@ -62,8 +64,8 @@ class Agent:
             return text, answer.getheader("Exit-Code"), answer.getheader("Output-Cut") is None
 
     def lines(self, path: str, **query: str | list[str] | None) -> Iterator[str]:
-        """The lines that are answered, as they come."""
-        with self._answer("GET", path, None, None, query) as answer:
+        """The lines that are answered, as they come, however long none does."""
+        with self._answer("GET", path, None, None, query, seconds=None) as answer:
             for line in answer:
                 yield line.decode("utf-8", "replace").rstrip("\n")
 
@@ -75,11 +77,13 @@ class Agent:
         body: Any,
         headers: dict[str, str] | None,
         query: dict[str, str | list[str] | None],
+        *,
+        seconds: float | None = _SECONDS,
     ) -> Iterator[http.client.HTTPResponse]:
         said = {name: value for name, value in query.items() if value is not None}
         target = path + (f"?{urlencode(said, doseq=True)}" if said else "")
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        link = _Socket(self._path)
+        link = _Socket(self._path, seconds)
         try:
             link.request(method, target, data, headers or {})
             answer = link.getresponse()

@@ -1,9 +1,11 @@
 """The agent's API, on its unix socket: everything that can be done on one host without a shim."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -23,6 +25,8 @@ from setspec.shape import dump
 from setspec.strict import SET_BOUNDS, read
 
 _EXEC_SECONDS = 3600.0
+_EXECS = CapacityLimiter(128)
+"""Programs at once; each has a thread of its own, beside those that answer everybody else."""
 _LEVELS = {
     "start": Level.RUNNING,
     "stop": Level.STOPPED,
@@ -60,7 +64,7 @@ def create_app(local: Local, images: Any) -> Starlette:
 async def create(request: Request) -> Response:
     """Make a set; ?dry_run: only say what it would be."""
     raw = await request.body()
-    return await _threaded(_create, request, raw)
+    return await run_in_threadpool(_create, request, raw)
 
 
 def _create(request: Request, raw: bytes) -> Response:
@@ -93,7 +97,7 @@ def show(request: Request) -> Response:
 async def update(request: Request) -> Response:
     """Another document; If-Match: the generation that was seen. ?dry_run: only say what."""
     raw = await request.body()
-    return await _threaded(_update, request, raw)
+    return await run_in_threadpool(_update, request, raw)
 
 
 def _update(request: Request, raw: bytes) -> Response:
@@ -111,7 +115,7 @@ def _update(request: Request, raw: bytes) -> Response:
 async def change_image(request: Request) -> Response:
     """Another image for one container."""
     body = _object(await request.body(), "container", "image")
-    return await _threaded(_change_image, request, body)
+    return await run_in_threadpool(_change_image, request, body)
 
 
 def _change_image(request: Request, body: dict[str, Any]) -> Response:
@@ -123,7 +127,7 @@ def _change_image(request: Request, body: dict[str, Any]) -> Response:
 async def change_password(request: Request) -> Response:
     """Another password for root, by ssh."""
     body = _object(await request.body(), "password")
-    return await _threaded(_change_password, request, body)
+    return await run_in_threadpool(_change_password, request, body)
 
 
 def _change_password(request: Request, body: dict[str, Any]) -> Response:
@@ -143,6 +147,10 @@ def act(request: Request) -> Response:
     if action in _LEVELS:
         return JSONResponse(_shown(local, local.set_level(row, _LEVELS[action])))
     named = tuple(request.query_params.getlist("container")) or None
+    known = dict(local.host.desired(row).spec.workloads())
+    unknown = [name for name in named or () if name not in known]
+    if unknown:
+        raise NotHere(f"the set has no container {unknown[0]!r}")
     operations: dict[str, Args] = {
         "restart": Restart(containers=named),
         "rebuild": RebuildDisk(containers=named),
@@ -165,7 +173,7 @@ def delete(request: Request) -> Response:
 async def execute(request: Request) -> Response:
     """Run a program in a container; its output, and its exit code in a header."""
     body = _object(await request.body(), "cmd")
-    return await _threaded(_execute, request, body)
+    return await to_thread.run_sync(_execute, request, body, limiter=_EXECS)
 
 
 def _execute(request: Request, body: dict[str, Any]) -> Response:
@@ -194,7 +202,8 @@ def tell_logs(request: Request) -> Response:
     tail = request.query_params.get("tail", "")
     if tail and not tail.isdecimal():
         raise Refused(f"tail is a number of lines; {tail!r} is none")
-    lines = output.read(path, int(tail) if tail else None)
+    at = output.end(path)
+    lines = output.read(path, int(tail) if tail else None, at)
     text = "".join(f"{line}\n" for line in lines)
     if "follow" not in request.query_params:
         return PlainTextResponse(text)
@@ -202,9 +211,10 @@ def tell_logs(request: Request) -> Response:
     def goes_on() -> bool:
         return bool(local.host.store.rows(SetRow, set=row.set))
 
-    def body() -> Iterator[str]:
+    async def body() -> AsyncIterator[str]:
         yield text
-        yield from (f"{line}\n" for line in output.follow(path, goes_on))
+        async for line in output.follow(path, at, goes_on):
+            yield f"{line}\n"
 
     return StreamingResponse(body(), media_type="text/plain")
 
@@ -235,13 +245,6 @@ def healthz(_: Request) -> Response:
 
 def _fields(value: Any, *names: str) -> dict[str, Any]:
     return {name: getattr(value, name) for name in names}
-
-
-async def _threaded(work: Any, *arguments: Any) -> Response:
-    from starlette.concurrency import run_in_threadpool  # noqa: PLC0415 - one place
-
-    answer: Response = await run_in_threadpool(work, *arguments)
-    return answer
 
 
 def _local(request: Request) -> Local:

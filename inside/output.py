@@ -1,44 +1,62 @@
 """Containers' output, as monitors write it: read as lines."""
 
+import asyncio
 import contextlib
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
 _POLL: Final = 0.2
 _TAIL: Final = 4 << 20
 """Bytes of a file that its last lines are looked for in."""
+_PIECE: Final = 1 << 20
+"""Bytes that are read at once, while others wait."""
 
 
-def read(path: Path, tail: int | None) -> list[str]:
-    """The last *tail* lines of output (None: all that is kept), without what monitors add."""
+def read(path: Path, tail: int | None, until: int | None = None) -> list[str]:
+    """The last *tail* lines of output (None: all that is kept), without what monitors add.
+
+    Of what is written just now, no more than *until* that byte.
+    """
     lines: list[str] = []
-    for each in (path.with_name(f"{path.name}.1"), path):
+    for each, most in ((path.with_name(f"{path.name}.1"), None), (path, until)):
         with contextlib.suppress(FileNotFoundError), each.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - _TAIL, 0) if tail is not None else 0)
-            lines += _plain(file.read())
+            size = size if most is None else min(size, most)
+            begin = max(size - _TAIL, 0) if tail is not None else 0
+            file.seek(begin)
+            lines += _plain(file.read(size - begin))
     return lines if tail is None else lines[len(lines) - min(tail, len(lines)) :]
 
 
-def follow(path: Path, goes_on: Callable[[], bool]) -> Iterator[str]:
-    """Lines as they come, while *goes_on* says so."""
-    at, rest = _size(path), b""
+def end(path: Path) -> int:
+    """Where output ends now, to be followed from there."""
+    return _size(path)
+
+
+async def follow(path: Path, at: int, goes_on: Callable[[], bool]) -> AsyncIterator[str]:
+    """Lines behind byte *at* as they come, while *goes_on* says so.
+
+    No thread waits for them: who listens may be many, and gone long before the next line.
+    """
+    rest = b""
     while goes_on():
         size = _size(path)
         if size < at:
             at, rest = 0, b""  # it was turned over
         if size == at:
-            time.sleep(_POLL)
+            await asyncio.sleep(_POLL)
             continue
+        data = b""
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             file.seek(at)
-            data = rest + file.read()
+            data = file.read(_PIECE)
             at = file.tell()
-            whole, newline, rest = data.rpartition(b"\n")
-            yield from _plain(whole + newline)
+        whole, newline, rest = (rest + data).rpartition(b"\n")
+        for line in _plain(whole + newline):
+            yield line
+        await asyncio.sleep(0)
 
 
 def _size(path: Path) -> int:

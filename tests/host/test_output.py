@@ -71,9 +71,13 @@ def test_what_a_program_writes_within_a_line_ends_none(tmp_path: Path) -> None:
     assert output.read(path, 1) == told[-1:]
 
 
-def test_what_comes_later_is_told_as_it_comes(tmp_path: Path) -> None:
+async def test_what_comes_later_is_told_as_it_comes(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("2026-01-01T00:00:00.2+00:00 stdout F first\n")
+    at = output.end(path)
+    with path.open("a") as file:  # between the look at what was there and the first at what comes
+        file.write("2026-01-01T00:00:00.3+00:00 stdout F next\n")
+    assert output.read(path, None, at) == ["first"]
     rounds = iter(range(3))
 
     def goes_on() -> bool:
@@ -83,10 +87,10 @@ def test_what_comes_later_is_told_as_it_comes(tmp_path: Path) -> None:
                 file.write("2026-01-01T00:00:00.3+00:00 stdout F second\n2026 torn")
         return turn is not None
 
-    assert list(output.follow(path, goes_on)) == ["second"]
+    assert [line async for line in output.follow(path, at, goes_on)] == ["next", "second"]
 
 
-def test_output_that_is_turned_over_all_the_time_is_followed(tmp_path: Path) -> None:
+async def test_output_that_is_turned_over_all_the_time_is_followed(tmp_path: Path) -> None:
     path = tmp_path / "log"
     line = "2026-01-01T00:00:00.2+00:00 stdout F a line\n"
     is_over = threading.Event()
@@ -100,7 +104,7 @@ def test_output_that_is_turned_over_all_the_time_is_followed(tmp_path: Path) -> 
     thread.start()
     end = time.monotonic() + 2
     try:
-        told = list(output.follow(path, lambda: time.monotonic() < end))
+        told = [line async for line in output.follow(path, 0, lambda: time.monotonic() < end)]
     finally:
         is_over.set()
         thread.join()

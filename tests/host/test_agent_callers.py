@@ -1,0 +1,83 @@
+"""Many who ask an agent at once, and who go away before they are answered."""
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from support.agents import shop
+from support.daemons import Daemon, busybox_layer, daemon_of, running_daemon, shop_image
+from support.environment import wait_until
+from support.hostplaces import HostPlace
+from support.server import Server, running_server
+
+MANY = 60
+"""More than there are threads for answers."""
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Server]:
+    with running_server() as server:
+        shop_image("1", busybox_layer()).push(server, "library/shop", "1")
+        yield server
+
+
+@pytest.fixture
+def daemon(place: HostPlace, registry: Server) -> Iterator[Daemon]:
+    found = daemon_of(place, registry)
+    with running_daemon(found):
+        quiet = {"command": {"cmd": "/bin/sleep", "args": ["100000"]}, "stop": {"grace_s": 0}}
+        found.climg("set-create", "--wait", "-", stdin=json.dumps(shop(quiet, networks=[])))
+        yield found
+        found.climg("set-delete", "shop", "--yes", "--wait")
+
+
+@contextlib.contextmanager
+def asked(daemon: Daemon, request: str) -> Iterator[list[socket.socket]]:
+    """MANY who ask the same thing."""
+    with contextlib.ExitStack() as stack:
+        links = []
+        for _ in range(MANY):
+            link = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            link.connect(str(daemon.socket))
+            link.sendall(request.encode())
+            links.append(link)
+        yield links
+
+
+def seconds_for_a_list(daemon: Daemon) -> float:
+    began = time.monotonic()
+    daemon.climg("set-list")
+    return time.monotonic() - began
+
+
+def test_who_follows_quiet_output_holds_nobody_up_there_or_gone(daemon: Daemon) -> None:
+    request = "GET /sets/shop/logs?follow=1 HTTP/1.1\r\nHost: agent\r\n\r\n"
+    with asked(daemon, request) as links:
+        for link in links:
+            link.settimeout(30)
+            assert b" 200 " in link.recv(4096)
+        assert seconds_for_a_list(daemon) < 10
+        daemon.climg("set-exec", "shop", "--", "/bin/sh", "-c", "echo heard > /proc/1/fd/1")
+        assert b"heard" in links[-1].recv(4096)
+    assert seconds_for_a_list(daemon) < 10
+
+
+def test_who_runs_long_programs_holds_nobody_up(daemon: Daemon) -> None:
+    body = json.dumps({"cmd": "/bin/sleep", "args": ["25"]})
+    head = f"POST /sets/shop/exec HTTP/1.1\r\nHost: agent\r\nContent-Length: {len(body)}\r\n\r\n"
+    began = time.monotonic()
+    with asked(daemon, head + body) as links:
+        wait_until(lambda: count_of(daemon, "sleep 25") > 40, "many programs", 60)
+        left = 25 - (time.monotonic() - began)
+        assert seconds_for_a_list(daemon) < max(left, 5)
+        for link in links:
+            link.settimeout(60)
+            assert b"exit-code: 0" in link.recv(4096)
+
+
+def count_of(daemon: Daemon, words: str) -> int:
+    return sum(each == f"/bin/{words}" for each in daemon.place.processes().values())
