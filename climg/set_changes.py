@@ -146,7 +146,7 @@ def execute(
         climg --agent unix:/run/berth-agent/agent.sock set-exec shop -c web -- ls -l /opt/logs
 
     """
-    given = sys.stdin.read() if stdin else ""
+    given = _text() if stdin else ""
     body = {"cmd": words[0], "args": words[1:], "stdin": given}
     if container is not None:
         body["container"] = container
@@ -228,7 +228,7 @@ def set_password(
     """
     agent = agent_of(context)
     if stdin:
-        password = sys.stdin.read().removesuffix("\n")
+        password = _text().removesuffix("\n")
     elif sys.stdin.isatty():
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
@@ -273,6 +273,8 @@ def _operate(
 
 
 def _await_operation(agent: Agent, set_id: str, operation: str) -> None:
+    """Until it is done. Raises Refused where it has failed, or something stands in its way."""
+    end = time.monotonic() + _PATIENCE
     while True:
         found = agent.call("GET", path_of(set_id))
         own = next((each for each in found["operations"] if each["id"] == operation), None)
@@ -280,6 +282,9 @@ def _await_operation(agent: Agent, set_id: str, operation: str) -> None:
             raise Refused((own or {}).get("reason") or "the operation is not known any more")
         if own["state"] == "done":
             return
+        if found.get("reason") and time.monotonic() > end:
+            told = f"{set_id} is {found['state']}: {found['reason']}"
+            raise Refused(f"the operation goes on, and {told}")
         time.sleep(_POLL)
 
 
@@ -318,6 +323,15 @@ def _wait(agent: Agent, set_id: str, state: str) -> dict[str, Any]:
         if found["state"] in {"degraded", "failed"} and state != _GONE:
             raise Refused(f"{set_id} is {found['state']}: {found.get('reason') or 'see set-show'}")
         time.sleep(_POLL)
+
+
+def _text() -> str:
+    """The standard input. Raises WrongUsage where it is no text."""
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        told = f"the standard input is no text in UTF-8, from byte {error.start} on"
+        raise WrongUsage(told) from None
 
 
 def _read(document: str) -> bytes:

@@ -105,7 +105,7 @@ def show(context: typer.Context, name: Set, as_json: Json = False) -> None:
     if (told := found.get("progress")) and told.get("total"):
         plain.append(("progress", f"{told['stage']}: {told['done']} of {told['total']} bytes"))
     plain += [
-        ("rolled_back", f"{each['container']}: {each['reason']}")
+        ("rolled_back", f"{each['container']}, generation {each['generation']}: {each['reason']}")
         for each in found.get("rolled_back", [])
     ]
     plain += [("image", text) for text in _images(found)]
@@ -131,9 +131,17 @@ def _images(found: dict[str, Any]) -> Iterator[str]:
     spec = found["spec"]
     said = {each["name"]: each["image"] for each in spec["containers"]}
     said |= {"infra": spec["infra"]["image"]} if "infra" in spec else {}
+    failed = {
+        each["container"]
+        for each in found.get("rolled_back", [])
+        if each["generation"] == found["generation"]
+    }
     for each in found["containers"]:
-        has = f" ({each['digest']})" if each.get("digest") else ""
-        yield f"{each['name']}: {said.get(each['name'], '')}{has}"
+        name, digest = each["name"], each.get("digest")
+        if name in failed and digest:
+            yield f"{name}: {digest}, as {said.get(name, '')} was rolled back"
+        else:
+            yield f"{name}: {said.get(name, '')}" + (f" ({digest})" if digest else "")
 
 
 def _volume(volume: dict[str, Any]) -> str:

@@ -1,13 +1,15 @@
 """What `climg` does with the sets of a host, as its user sees it."""
 
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.agents import shop
-from support.daemons import Daemon, busybox_layer, daemon_of, running_daemon, shop_image
+from support.daemons import BIN, Daemon, busybox_layer, daemon_of, running_daemon, shop_image
 from support.environment import wait_until
 from support.hostplaces import HostPlace
 from support.server import Server, running_server
@@ -19,6 +21,7 @@ LOGIN = {"networks": [{"name": "default"}], "ssh": {"password": "correct horse"}
 def registry() -> Iterator[Server]:
     with running_server() as server:
         shop_image("1", busybox_layer()).push(server, "library/shop", "1")
+        shop_image("bad", busybox_layer(), "/bin/false").push(server, "library/shop", "bad")
         yield server
 
 
@@ -115,6 +118,48 @@ def test_waiting_for_an_image_that_is_not_there_ends_with_the_reason(daemon: Dae
     assert done.returncode == 1
     assert "is creating still" in done.stderr
     assert "no manifest absent" in done.stderr
+
+
+def test_an_operation_that_does_not_come_to_its_end_is_told_with_the_reason(daemon: Daemon) -> None:
+    healthy = {"cmd": "/bin/test", "args": ["!", "-e", "/broken"]}
+    readiness = {"exec": healthy, "min_ready_s": 0, "ready_timeout_s": 1}
+    create(daemon, {"readiness": readiness}, networks=[])
+    daemon.climg("set-exec", "shop", "--", "touch", "/broken")
+    done = daemon.climg("set-restart", "shop", "--wait", check=False)
+    assert done.returncode == 1
+    assert "the operation goes on, and " in done.stderr
+    assert "is degraded: c0: not ready within 1 s" in done.stderr
+
+
+def test_an_operation_on_a_container_that_is_not_there_is_refused(daemon: Daemon) -> None:
+    create(daemon, networks=[])
+    for verb in ("set-restart", "set-rebuild-disk"):
+        refused = daemon.climg(verb, "shop", "-c", "c0", "-c", "nope", check=False)
+        assert refused.returncode == 1
+        assert refused.stderr == "climg: the set has no container 'nope'\n"
+    assert daemon.show("shop")["operations"] == []
+
+
+def test_input_that_is_no_text_is_told_in_a_line(daemon: Daemon) -> None:
+    create(daemon, networks=[])
+    agent: list[str | Path] = [BIN / "climg", "--agent", f"unix:{daemon.socket}"]
+    for words in (["set-exec", "shop", "-i", "--", "cat"], ["set-password", "shop", "-i"]):
+        done = subprocess.run([*agent, *words], input=b"\xff\xfe", capture_output=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr == b"climg: the standard input is no text in UTF-8, from byte 0 on\n"
+
+
+def test_what_was_rolled_back_is_not_shown_as_what_runs(daemon: Daemon) -> None:
+    create(daemon, {"readiness": {"min_ready_s": 2}}, networks=[])
+    (former,) = daemon.show("shop")["containers"]
+    refused = daemon.climg("set-update-image", "shop", "c0", "shop:bad", "--wait", check=False)
+    assert refused.returncode == 1
+    shown = daemon.climg("set-show", "shop").stdout
+    assert f"c0: {former['digest']}, as shop:bad was rolled back\n" in shown
+    assert "c0, generation 2: ended with 1 before it was ready\n" in shown
+    daemon.climg("set-update-image", "shop", "c0", "shop:1", "--wait")
+    shown = daemon.climg("set-show", "shop").stdout
+    assert f"c0: shop:1 ({former['digest']})\n" in shown
 
 
 def test_of_much_output_the_end_is_told_and_that_there_was_more(daemon: Daemon) -> None:
