@@ -2,7 +2,6 @@
 
 import pytest
 
-from contract.outbox_contract import drain, push
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
@@ -21,6 +20,7 @@ from support.ledgers import (
     store,
     tagged,
 )
+from support.outboxes import drain, push
 
 KEY = "tag:red/boots:v1"
 V1 = Tag.parse("v1")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from registry.gc import collect, plan, sweep
+from registry.gc import plan, sweep
 from registry.gc.policy import Rules
 from registry.oci.digest import Digest
 from registry.oci.errors import (
@@ -407,117 +407,6 @@ async def test_no_object_goes_before_the_journal_says_that_nothing_names_it(
     assert report.objects == 1
     assert await journal.heads() == {"shoes": condemned.position.sequence}
     await storage.flusher.close()
-
-
-async def hold_lease(place: Place, ended: asyncio.Event) -> None:
-    async with collect.alone(place.collection):
-        await ended.wait()
-
-
-async def test_whoever_is_cancelled_while_he_takes_the_lease_leaves_it(place: Place) -> None:
-    """The ledger's thread goes on and takes it; nobody else should have to wait for its end."""
-    for turns in range(6):
-        task = asyncio.create_task(hold_lease(place, asyncio.Event()))
-        for _ in range(turns):
-            await asyncio.sleep(0.001 if turns > 3 else 0)
-        task.cancel()
-        await asyncio.wait({task})
-        assert task.cancelled()
-        assert await place.collection.lease(collect.JOB, "another", 60), turns
-        await place.collection.release(collect.JOB, "another")
-
-
-async def test_whoever_renews_the_lease_at_the_end_leaves_it(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A renewal that is under way then must not take it anew after its release."""
-    monkeypatch.setattr(collect, "LEASE", 0.02)
-    lease = place.collection.lease
-    renewing, go_on = asyncio.Event(), asyncio.Event()
-    taken: list[bool] = []
-
-    async def slowly(job: str, holder: str, seconds: float) -> bool:
-        if taken:
-            renewing.set()
-            await asyncio.shield(go_on.wait())
-        taken.append(await lease(job, holder, max(seconds, 3600)))
-        return taken[-1]
-
-    monkeypatch.setattr(place.collection, "lease", slowly)
-    ended = asyncio.Event()
-    task = asyncio.create_task(hold_lease(place, ended))
-    await renewing.wait()
-    ended.set()
-    await asyncio.sleep(0.05)
-    assert not task.done(), "it waits for the renewal"
-    go_on.set()
-    await task
-    assert await lease(collect.JOB, "another", 60)
-
-
-async def test_a_run_that_lost_its_lease_ends_and_leaves_its_task_alive(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It would be the last one that a server makes otherwise: nobody hears of a cancelled task."""
-    monkeypatch.setattr(collect, "LEASE", 0.02)
-    lease = place.collection.lease
-
-    async def lose(job: str, holder: str, seconds: float) -> bool:
-        await place.collection.release(job, holder)
-        assert await lease(job, "another", 3600)
-        return await lease(job, holder, seconds)
-
-    async def work() -> str:
-        try:
-            async with collect.alone(place.collection):
-                monkeypatch.setattr(place.collection, "lease", lose)
-                await asyncio.sleep(30)
-        except collect.Busy:
-            await asyncio.sleep(0)
-            return "goes on"
-        return "was alone"
-
-    assert await asyncio.create_task(work()) == "goes on"
-    assert not await lease(collect.JOB, "a third", 60)
-
-
-@pytest.mark.parametrize("away", [1, 99])
-async def test_a_run_goes_on_while_the_ledger_is_away_for_no_longer_than_its_lease(
-    place: Place, monkeypatch: pytest.MonkeyPatch, away: int
-) -> None:
-    monkeypatch.setattr(collect, "LEASE", 0.2)
-    lease = place.collection.lease
-    asked, again = [0], asyncio.Event()
-
-    async def fail(job: str, holder: str, seconds: float) -> bool:
-        asked[0] += 1
-        if asked[0] <= away:
-            raise StorageUnavailable("the ledger is away")
-        again.set()
-        return await lease(job, holder, seconds)
-
-    async def work() -> None:
-        async with collect.alone(place.collection):
-            monkeypatch.setattr(place.collection, "lease", fail)
-            await asyncio.wait_for(again.wait(), 30)
-
-    if away == 1:
-        await work()
-    else:
-        with pytest.raises(collect.Busy):
-            await work()
-    assert 1 < asked[0] < 9
-
-
-async def test_whoever_cannot_give_the_lease_back_has_done_his_work(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(_: str, __: str) -> None:
-        raise StorageUnavailable("the ledger is away")
-
-    async with collect.alone(place.collection):
-        monkeypatch.setattr(place.collection, "release", fail)
-    assert not await place.collection.lease(collect.JOB, "another", 60)
 
 
 # -- both orders of the locks -----------------------------------------------------------------

@@ -1,0 +1,199 @@
+"""What every Outbox promises: fresh ids, and how far behind it is."""
+
+import pytest
+
+from contract.ledger_journal_contract import observe
+from registry.oci.errors import ManifestUnknown
+from registry.storage.folding import Fold
+from registry.storage.ledger import SqlLedger
+from registry.storage.memory.ledger import MemoryLedger
+from registry.storage.ports.projection import Lag, Sharing
+from registry.storage.records import Member
+from support.ledgers import (
+    SHOES,
+    Clock,
+    find_by_key,
+    manifest,
+    platform,
+    put,
+    put_index,
+    tagged,
+)
+from support.outboxes import LEASE, V1, begin, drain, keys, lease, push, send
+
+
+class OutboxRenameContract:
+    """A fresh id for a record whose own is another's."""
+
+    async def test_a_renamed_record_and_its_children_are_due(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base", "app")
+        repository, base, *_ = await lease(ledger)
+        await send(ledger, repository)
+        position = await ledger.outbox.rename(await begin(ledger, base))
+        assert position == (await ledger.pending_lines())[-1].position
+        renamed = await find_by_key(ledger, "shoes", "layer:base")
+        assert renamed.id != base.record
+        assert (await find_by_key(ledger, "shoes", "layer:base-app")).parent_id == renamed.id
+        with pytest.raises(ManifestUnknown):
+            await ledger.find_record(base.record)
+        dues = await lease(ledger)
+        assert sorted(await keys(ledger, dues)) == ["ended layer", "layer:base"]
+
+    async def test_a_renamed_record_is_shared_with_nobody(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        before = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        await ledger.share_record(before.id, visibility="shared", member=Member("hats", "accepted"))
+        dues = await lease(ledger)
+        for due in dues[:-1]:
+            await send(ledger, due)
+        await ledger.outbox.rename(await begin(ledger, dues[-1]))
+        after = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        assert (after.visibility, await ledger.list_members(after.id)) == ("private", [])
+        assert (after.name, after.parent_id, after.properties) == (
+            before.name,
+            before.parent_id,
+            before.properties,
+        )
+
+    async def test_what_lies_under_the_old_id_is_to_be_deleted(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        await drain(ledger)
+        await push(ledger, "v1", "base")
+        (tag,) = await lease(ledger)
+        await ledger.outbox.rename(await begin(ledger, tag))
+        dues = {due.gone: due for due in await lease(ledger)}
+        assert dues[True].record == tag.record
+        assert await keys(ledger, [dues[False]]) == ["tag:red/boots:v1"]
+
+    async def test_a_manifest_record_keeps_its_index(self, ledger: SqlLedger) -> None:
+        child = manifest("amd64").digest
+        await ledger.put_manifest(put(SHOES, "amd64"))
+        part = platform(SHOES, "amd64", "base")
+        top = tagged(SHOES, "v1", uses=(part[-1].key,))
+        await ledger.put_manifest(
+            put_index(SHOES, "index", "v1", children=(child,), drafts=(*part, *top))
+        )
+        await drain(ledger)
+        record = await find_by_key(ledger, "shoes", part[-1].key)
+        await ledger.outbox.mark([record.id])
+        (due,) = await lease(ledger)
+        await ledger.outbox.rename(await begin(ledger, due))
+        assert (await find_by_key(ledger, "shoes", part[-1].key)).id != record.id
+        await ledger.delete_tag(SHOES, V1)
+        with pytest.raises(ManifestUnknown):
+            await find_by_key(ledger, "shoes", part[-1].key)
+
+    async def test_who_lost_his_lease_renames_nothing(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1")
+        slow = await lease(ledger)
+        clock.now += LEASE + 1
+        await lease(ledger)
+        before = await observe(ledger)
+        assert await ledger.outbox.rename(slow[0]) is None
+        assert await observe(ledger) == before
+
+    async def test_its_line_makes_the_same_anew(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base", "app")
+        for _ in range(3):
+            await ledger.outbox.mark_all()
+            for due in await lease(ledger):
+                begun = await ledger.outbox.begin(due, seconds=LEASE)
+                if begun is not None and begun.gone:
+                    await ledger.outbox.done(begun)
+                elif begun is not None:
+                    await ledger.outbox.rename(begun)
+        lines = await ledger.pending_lines()
+        copy = MemoryLedger()
+        await copy.replay(lines)
+        assert await observe(copy) == await observe(ledger)
+        before = await observe(ledger)
+        await ledger.restart("shoes", 0)
+        await ledger.replay(lines)
+        assert await observe(ledger) == before
+        fold = Fold()
+        for line in lines:
+            fold.look(line)
+        await ledger.restart("shoes", fold.bounds()["shoes"].start)
+        await ledger.replay(list(fold.folded(lines)))
+        assert await observe(ledger) == before
+
+
+class OutboxLagContract:
+    """How far behind."""
+
+    async def test_the_lag_is_the_age_of_the_oldest(self, ledger: SqlLedger, clock: Clock) -> None:
+        assert await ledger.outbox.lag() == Lag(0, 0.0, 0)
+        await push(ledger, "v1")
+        clock.now += 5
+        await push(ledger, "v2")
+        clock.now += 7
+        assert await ledger.outbox.lag() == Lag(3, 12.0, 0)
+        assert await ledger.outbox.lag("shoes") == Lag(3, 12.0, 0)
+        assert await ledger.outbox.lag("hats") == Lag(0, 0.0, 0)
+
+    async def test_a_record_that_changes_again_waits_since_its_first_change(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1", word="a")
+        clock.now += 5
+        await push(ledger, "v1", "base", word="b")
+        assert (await ledger.outbox.lag()).seconds == 5.0
+
+    async def test_everything_can_be_marked(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        first = await drain(ledger)
+        assert await ledger.outbox.mark_all() == 3
+        assert sorted(await drain(ledger)) == sorted(first)
+
+    async def test_who_is_no_more_cannot_be_marked(self, ledger: SqlLedger) -> None:
+        await ledger.outbox.mark(["11111111-1111-1111-1111-111111111111"])
+        await ledger.outbox.mark([])
+        assert await lease(ledger) == []
+
+    async def test_after_a_rebuild_everything_is_due(self, ledger: SqlLedger) -> None:
+        source = MemoryLedger()
+        await source.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "base", "x")))
+        await source.put_manifest(put(SHOES, "b", "v1", drafts=tagged(SHOES, "v1", "base")))
+        await ledger.replay(await source.pending_lines())
+        sent = await drain(ledger)
+        assert set(sent) == {
+            "repository:red/boots",
+            "layer:base",
+            "tag:red/boots:v1",
+            "ended layer",
+        }
+
+    async def test_a_ledger_put_back_learns_what_was_agreed_since(self, ledger: SqlLedger) -> None:
+        source, hats = MemoryLedger(), Member("hats", "accepted")
+        await source.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1")))
+        tag = (await find_by_key(source, "shoes", "tag:red/boots:v1")).id
+        await source.share_record(tag, visibility="shared", member=hats, agreed=True)
+        lines = await source.pending_lines()
+        await ledger.replay(lines)
+        await drain(ledger)
+        await source.share_record(tag, remove_member="hats", agreed=True)
+        # It is shared once more out there, which nobody has looked at; and here, which is not sent.
+        await source.share_record(tag, visibility="public")
+        lines = await source.pending_lines()
+        await ledger.replay(lines)
+        begun = await begin(ledger, (await lease(ledger))[0])
+        assert begun.agreed == Sharing("shared")
+        assert begun.state is not None
+        assert begun.state.record.visibility == "public"
+        await ledger.outbox.give_back(begun)
+        await ledger.restart("shoes", 0)
+        await ledger.replay(lines[:1])
+        known = {each.record: each for each in await lease(ledger)}
+        assert (await begin(ledger, known[tag])).agreed is None
+
+    async def test_a_restart_deletes_what_does_not_come_back(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1", "base")
+        lines = await ledger.pending_lines()
+        await push(ledger, "v2", "other", word="other")
+        await drain(ledger)
+        await ledger.restart("shoes", 0)
+        await ledger.replay(lines)
+        ended = [due.kind for due in await lease(ledger) if due.gone]
+        assert ended == ["tag", "layer"]
