@@ -62,7 +62,13 @@ async def ending_if_refused(storage: Storage, session: Upload) -> AsyncIterator[
 
 
 async def end(storage: Storage, session: Upload) -> None:
-    """Forget a session and its bytes. Idempotent."""
-    with contextlib.suppress(BlobUploadUnknown):
+    """Forget a session and its bytes. Idempotent.
+
+    Of one that another has finished the bytes may be a blob: they stay, and so do those of one that
+    is gone already, which whoever ended it, or the sweep, drops.
+    """
+    try:
         await storage.ledger.cancel_upload(session.repository, session.id)
+    except BlobUploadUnknown:
+        return
     await storage.blobs.discard(session.id)

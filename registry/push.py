@@ -204,13 +204,13 @@ async def _finish(
     except (UploadBusy, QuotaExceeded):
         # Another writer took the session over, whose object is the one that will count; or there
         # is no room for it.
-        await storage.blobs.delete(stored.object)
+        await storage.blobs.retract(stored.object)
         raise
     if holding.object != stored.object:
         await storage.blobs.delete(stored.object)
     if session is not None and (session.segments or session.epoch > 1):
         # Of a first lease that recorded nothing, nothing lies there.
-        await storage.blobs.discard(session.id)
+        await storage.blobs.discard(session.id, holding.object)
     return holding
 
 

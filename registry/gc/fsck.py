@@ -119,10 +119,10 @@ async def _miss(
 ) -> None:
     """What could not be read is missing only if the store can be asked and does not list it."""
     try:
-        lying = [each.name async for each in storage.blobs.objects(blob.digest)]
+        lies_there = await storage.blobs.lists(blob.object)
     except StorageUnavailable:
-        lying = [blob.object]
-    if blob.object in lying:
+        lies_there = True
+    if lies_there:
         verdict.unread.append(blob)
     elif await collection.missed(blob, again=AGAIN):
         verdict.bad.append(blob)

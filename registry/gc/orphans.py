@@ -1,12 +1,13 @@
 """Orphans: what lies in the store and no row knows, as crashes leave it; listed, then swept."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from registry import agreement
 from registry.gc.policy import Rules, is_braked
 from registry.oci.errors import RegistryError, StorageUnavailable
+from registry.storage.layout import first_segment
 from registry.storage.ports.collection import Collection, Totals
 from registry.storage.records import StoredObject
 from registry.storage.storage import Storage
@@ -74,13 +75,18 @@ async def sweep(
                 found.bytes += each.size
         progress(found.listed.blobs)
         await asyncio.sleep(pause)
-    found.braked = is_braked(rules, Totals(found.objects, found.bytes), found.listed) and not force
+    # A whole blob may lie among the uploads, so what is lost of a ledger shows there too.
+    uploads = [each async for each in storage.blobs.uploads()]
+    old = [each for each in uploads if each.made_at < now - rules.grace]
+    ended = set(await _ended(collection, [each.name for each in old]))
+    doomed = _totals(Totals(found.objects, found.bytes), (e for e in old if e.name in ended))
+    found.braked = is_braked(rules, doomed, _totals(found.listed, uploads)) and not force
     if dry or found.braked:
         return found
     for start in range(0, len(found.names), BATCH):
         await _remove(storage, collection, found, found.names[start : start + BATCH])
         await asyncio.sleep(pause)
-    await _drop_uploads(storage, collection, found, now - rules.grace)
+    await _drop_uploads(storage, collection, found, [each.name for each in old])
     found.aside = await storage.blobs.sweep_aside(rules.grace)
     return found
 
@@ -98,13 +104,28 @@ async def _remove(
             found.removed += 1
 
 
+async def _ended(collection: Collection, uploads: Sequence[str]) -> list[str]:
+    """Those of *uploads* that are no sessions any more, and that no object came of."""
+    ended: list[str] = []
+    for start in range(0, len(uploads), PAGE):
+        # In this order: of what is no session no object comes any more.
+        gone = await collection.unknown_uploads(uploads[start : start + PAGE])
+        unknown = set(await collection.unknown_objects([first_segment(each) for each in gone]))
+        ended += [each for each in gone if first_segment(each) in unknown]
+    return ended
+
+
+def _totals(known: Totals, more: Iterable[StoredObject]) -> Totals:
+    sizes = [each.size for each in more]
+    return Totals(known.blobs + len(sizes), known.bytes + sum(sizes))
+
+
 async def _drop_uploads(
-    storage: Storage, collection: Collection, found: Orphans, before: float
+    storage: Storage, collection: Collection, found: Orphans, old: Sequence[str]
 ) -> None:
-    old = [upload async for upload, last in storage.blobs.uploads() if last < before]
     for start in range(0, len(old), BATCH):
         await _require_agreement(storage)
-        for upload in await collection.unknown_uploads(old[start : start + BATCH]):
+        for upload in await _ended(collection, old[start : start + BATCH]):
             try:
                 await storage.blobs.discard(upload)
             except RegistryError:

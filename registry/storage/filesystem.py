@@ -192,7 +192,11 @@ class FilesystemBlobStore:
         # writer that was taken over, must not take them from whoever goes on.
         return BlobRecord(digest, name, sum(sizes))
 
-    async def discard(self, upload: str) -> None:
+    async def retract(self, object_name: str) -> None:
+        await self.delete(object_name)
+
+    async def discard(self, upload: str, kept: str = "") -> None:
+        del kept  # no segment becomes an object
         if (parked := self._unpark(upload)) is not None:
             parked.file.close()
         with unavailable_on(OSError):
@@ -227,7 +231,11 @@ class FilesystemBlobStore:
         async for each in self._listed(shelf.objects(self._layout, digest)):
             yield each
 
-    async def uploads(self) -> AsyncIterator[tuple[str, float]]:
+    async def lists(self, object_name: str) -> bool:
+        with unavailable_on(OSError):
+            return await asyncio.to_thread(self._layout.object(object_name).exists)
+
+    async def uploads(self) -> AsyncIterator[StoredObject]:
         async for each in self._listed(shelf.uploads(self._layout)):
             yield each
 

@@ -29,6 +29,11 @@ def is_object_name(name: str) -> bool:
     return _OBJECT.fullmatch(name) is not None
 
 
+def first_segment(upload: str) -> str:
+    """The first segment of *upload* where Swift keeps it: as it is, it may become an object."""
+    return f"{upload}/1/0"
+
+
 def is_upload_name(name: str) -> bool:
     """Whether *name* is spelt as an upload's id is."""
     return _UPLOAD.fullmatch(name) is not None

@@ -22,13 +22,14 @@ def objects(layout: Layout, digest: Digest | None = None) -> Iterator[StoredObje
                 yield from _of(place, algorithm.name)
 
 
-def uploads(layout: Layout) -> Iterator[tuple[str, float]]:
-    """Every upload, and when it was last written to."""
+def uploads(layout: Layout) -> Iterator[StoredObject]:
+    """Every upload, its bytes, and when it was last written to."""
     for folder in _folders(layout.uploads):
         if is_upload_name(folder.name):
             with contextlib.suppress(FileNotFoundError):
-                inside = [each.stat().st_ctime for each in os.scandir(folder)]
-                yield folder.name, max([folder.stat().st_ctime, *inside])
+                inside = [each.stat() for each in os.scandir(folder)]
+                last = max(folder.stat().st_ctime, *(each.st_ctime for each in inside), 0.0)
+                yield StoredObject(folder.name, sum(each.st_size for each in inside), last)
 
 
 def _of(place: Path, algorithm: str) -> Iterator[StoredObject]:

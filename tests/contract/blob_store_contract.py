@@ -174,9 +174,9 @@ class BlobStoreContract:
         names = [new_upload(), new_upload()]
         for upload in names:
             await write(blobs, upload, 1, 0, LARGE)
-        listed = {upload: last async for upload, last in blobs.uploads()}
-        assert listed.keys() == set(names)
-        assert all(abs(last - time.time()) < 600 for last in listed.values())
+        listed = [each async for each in blobs.uploads()]
+        assert {each.name: each.size for each in listed} == dict.fromkeys(names, len(LARGE))
+        assert all(abs(each.made_at - time.time()) < 600 for each in listed)
         for upload in names:
             await blobs.discard(upload)
         assert [each async for each in blobs.uploads()] == []
@@ -313,8 +313,9 @@ class BlobStoreContract:
             second = await blobs.commit(upload, segments, Digest.of(HELLO))
         except StorageUnavailable:
             return
-        assert second.object != first.object
-        await blobs.delete(first.object)
+        await blobs.retract(first.object)
+        assert await read(blobs, second) == HELLO
+        await blobs.discard(upload, second.object)
         assert await read(blobs, second) == HELLO
 
     # -- discard --------------------------------------------------------------------------------
@@ -333,9 +334,37 @@ class BlobStoreContract:
         upload, other = new_upload(), new_upload()
         blob = await blobs.commit(upload, await write(blobs, upload, 1, 0, HELLO), Digest.of(HELLO))
         segments = await write(blobs, other, 1, 0, LARGE)
-        await blobs.discard(upload)
+        await blobs.discard(upload, blob.object)
         assert await read(blobs, blob) == HELLO
         assert await collect(blobs.read_segments(segments)) == LARGE
+
+    async def test_discard_drops_an_object_of_its_segments_that_is_not_kept(
+        self, blobs: BlobStore
+    ) -> None:
+        """As where an upload is cancelled that was about to be closed."""
+        upload = new_upload()
+        segments = await write(blobs, upload, 1, 0, LARGE)
+        blob = await blobs.commit(upload, segments, Digest.of(LARGE))
+        await blobs.retract(blob.object)
+        await blobs.discard(upload)
+        await blobs.delete(blob.object)
+        with pytest.raises(StorageUnavailable):
+            await read(blobs, blob)
+        with pytest.raises(StorageUnavailable):
+            await collect(blobs.read_segments(segments))
+
+    async def test_an_object_is_listed_by_its_name_until_it_is_deleted(
+        self, blobs: BlobStore
+    ) -> None:
+        upload = new_upload()
+        segments = await write(blobs, upload, 1, 0, LARGE)
+        for blob in (
+            await blobs.put(Digest.of(HELLO), len(HELLO), stream(HELLO)),
+            await blobs.commit(upload, segments, Digest.of(LARGE)),
+        ):
+            assert await blobs.lists(blob.object)
+            await blobs.delete(blob.object)
+            assert not await blobs.lists(blob.object)
 
 
 def new_upload() -> str:

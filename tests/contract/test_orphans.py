@@ -5,7 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,13 @@ import pytest
 from registry import agreement
 from registry.gc import orphans
 from registry.gc.policy import BRAKE_FROM, Rules
+from registry.metering import ending_if_refused
 from registry.oci.digest import Digest
-from registry.oci.errors import StorageUnavailable
+from registry.oci.errors import QuotaExceeded, StorageUnavailable
+from registry.push import append_chunk, finish_upload
 from registry.storage.filesystem import FilesystemBlobStore
 from registry.storage.flusher import Flusher
+from registry.storage.layout import first_segment
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.memory.blobs import MemoryBlobStore
@@ -24,6 +27,7 @@ from registry.storage.memory.journal import MemoryJournal
 from registry.storage.ports.blobs import BlobStore
 from registry.storage.records import BlobRecord, StoreIdentity
 from registry.storage.storage import Storage
+from registry.storage.swift import SwiftBlobStore
 from support.ledgers import SHOES, put
 from support.openstack import OpenStack
 from support.streams import collect, stream
@@ -120,7 +124,7 @@ async def test_uploads_without_a_session_go_and_sessions_stay(place: Place) -> N
         await writer.close()
     assert (await place.sweep(later=0)).uploads == 0
     assert (await place.sweep()).uploads == 1
-    assert [upload async for upload, _ in place.storage.blobs.uploads()] == [open_.id]
+    assert [each.name async for each in place.storage.blobs.uploads()] == [open_.id]
 
 
 async def test_segments_of_a_large_object_stay(place: Place) -> None:
@@ -129,11 +133,50 @@ async def test_segments_of_a_large_object_stay(place: Place) -> None:
     upload, segments = await push(place.storage.blobs, content, count=1)
     stored = await place.storage.blobs.commit(upload, segments, Digest.of(content))
     held = await place.storage.ledger.finish_upload(SHOES, None, stored)
-    await place.storage.blobs.discard(upload)
+    await place.storage.blobs.discard(upload, held.object)
     found = await place.sweep()
     assert found.removed == 0
     again = await collect(place.storage.blobs.read(held, 0, held.size))
     assert Digest.of(again) == held.digest
+
+
+async def test_a_segment_that_became_a_blob_stays_until_its_row_is_gone(place: Place) -> None:
+    """It lies among the uploads; that is known from the ledger alone."""
+    content = b"0123456789abcdef" * 8192
+    ledger, blobs = place.storage.ledger, place.storage.blobs
+    upload, segments = await push(blobs, content, count=1)
+    stored = await blobs.commit(upload, segments, Digest.of(content))
+    held = await ledger.finish_upload(SHOES, None, stored)
+    await blobs.discard(upload, held.object)
+    lost, _ = await push(blobs, content[::-1], count=1)  # and a crash before its row
+    found = await place.sweep()
+    assert found.removed + found.uploads > 0
+    assert [each async for each in blobs.uploads() if each.name == lost] == []
+    assert await collect(blobs.read(held, 0, held.size)) == content
+    await place.collection.condemn(SHOES, [held.digest], time.time() + LATER)
+    await place.sweep()
+    assert await collect(blobs.read(held, 0, held.size)) == content  # it is the collector's
+
+
+async def test_whoever_is_refused_after_another_closed_the_upload_takes_nothing_away(
+    place: Place,
+) -> None:
+    """A writer that was taken over, and wakes to hear that there is no room for it."""
+    content = b"0123456789abcdef" * 8192
+    ledger = place.storage.ledger
+    session = await ledger.begin_upload(SHOES, "anna")
+    digest = Digest.of(content)
+    await append_chunk(place.storage, SHOES, session.id, 0, None, stream(content))
+    stale = replace(await ledger.find_upload(SHOES, session.id), epoch=0)
+    await finish_upload(place.storage, SHOES, session.id, None, digest, 0, stream())
+    with pytest.raises(QuotaExceeded):
+        async with ending_if_refused(place.storage, stale):
+            raise QuotaExceeded("no room", {})
+    held = (await ledger.find_blob(SHOES, digest)).blob
+    if isinstance(place.storage.blobs, SwiftBlobStore):
+        await place.storage.blobs.settle()
+        assert held.object == first_segment(session.id)
+    assert await collect(place.storage.blobs.read(held, 0, held.size)) == content
 
 
 async def test_nothing_goes_while_store_and_ledger_disagree(place: Place) -> None:
@@ -181,6 +224,7 @@ async def test_a_brake_holds_where_most_of_the_store_is_unknown(tmp_path: Path) 
             await place.stray(f"stray {number}".encode())
         found = await place.sweep()
         assert (found.braked, found.removed, found.objects) == (True, 0, BRAKE_FROM)
+
         assert len(await place.names()) == BRAKE_FROM + 1
         assert (await place.sweep(force=True)).removed == BRAKE_FROM
 
@@ -195,3 +239,14 @@ async def test_what_broken_puts_left_goes_too(tmp_path: Path) -> None:
         os.utime(aside, (old, old))
         assert (await place.sweep()).aside == 1
         assert (tmp_path / "uploads" / "notes").exists(), "nobody's upload"
+
+
+async def test_the_brake_holds_for_uploads_too(tmp_path: Path) -> None:
+    """Of a ledger that lost its rows whole blobs lie among them."""
+    async with around(MemoryBlobStore(), tmp_path) as place:
+        await place.keep(b"the only one")
+        for _ in range(BRAKE_FROM):
+            await push(place.storage.blobs, b"streamed", count=1)
+        found = await place.sweep()
+        assert (found.braked, found.uploads) == (True, 0)
+        assert (await place.sweep(force=True)).uploads == BRAKE_FROM

@@ -11,8 +11,9 @@ from registry.storage.records import BlobRecord, Segment
 from registry.storage.swift import SwiftAccount, SwiftBlobStore, large
 from registry.storage.swift.names import Names
 from registry.storage.swift.objects import Objects
+from support.faultproxy import FaultProxy
 from support.streams import collect, stream
-from support.swift import LARGER, lies_in, md5, push
+from support.swift import LARGER, blobs_of, lies_in, md5, push
 
 
 async def test_large_segments_become_a_static_large_object(
@@ -202,6 +203,78 @@ async def test_the_mark_of_an_upload_goes_once_nothing_else_is_left_of_it(
     await store.delete(blob.object)
     await store.settle()
     await Objects(account).put(Names(prefix).used(upload), b"its deletion was lost")
-    assert [each async for each, _ in other.uploads()] == [upload]
+    assert [each.name async for each in other.uploads()] == [upload]
     await other.discard(upload)
     assert not any((await lies_in(account, prefix)).values())
+
+
+# -- an upload of one segment ---------------------------------------------------------------------
+
+
+async def test_an_upload_of_one_segment_is_closed_without_a_request(
+    behind: SwiftAccount,
+    other: SwiftBlobStore,
+    proxy: FaultProxy,
+    account: SwiftAccount,
+    prefix: str,
+) -> None:
+    async with blobs_of(behind, prefix) as store:
+        upload, segments = await push(store, LARGER, count=1)
+        proxy.requests.clear()
+        blob = await store.commit(upload, segments, Digest.of(LARGER))
+        await store.discard(upload, blob.object)
+        await store.settle()
+        assert proxy.requests == []
+    assert await read(other, blob) == LARGER
+    assert await lies_in(account, prefix) == {"uploads": [blob.object]}
+    await other.delete(blob.object)
+    assert not any((await lies_in(account, prefix)).values())
+
+
+async def test_another_process_looks_first_whether_the_segment_is_there(
+    store: SwiftBlobStore, other: SwiftBlobStore, account: SwiftAccount, prefix: str
+) -> None:
+    upload, segments = await push(store, LARGER, count=1)
+    blob = await other.commit(upload, segments, Digest.of(LARGER))
+    assert blob.object == segments[0].name
+    await Objects(account).delete(Names(prefix).object(blob.object))
+    for closer in (other, SwiftBlobStore(account, prefix=prefix)):
+        with pytest.raises(StorageUnavailable):
+            await closer.commit(upload, segments, Digest.of(LARGER))
+
+
+async def test_whoever_was_taken_over_leaves_the_segment_to_the_one_who_closed(
+    store: SwiftBlobStore, other: SwiftBlobStore
+) -> None:
+    upload, segments = await push(store, LARGER, count=1)
+    late = await store.commit(upload, segments, Digest.of(LARGER))
+    blob = await other.commit(upload, segments, Digest.of(LARGER))
+    await other.discard(upload, blob.object)
+    await store.retract(late.object)
+    await store.settle()
+    assert await read(store, blob) == LARGER
+
+
+async def test_a_commit_that_is_forgotten_by_the_time_of_its_discard_keeps_its_object(
+    store: SwiftBlobStore,
+) -> None:
+    """As where the ledger took ten minutes to take it."""
+    upload, segments = await push(store, LARGER, count=1)
+    blob = await store.commit(upload, segments, Digest.of(LARGER))
+    store._commits.clear()
+    await store.discard(upload, blob.object)
+    assert await read(store, blob) == LARGER
+
+
+async def test_what_a_later_epoch_wrote_is_made_an_object_of_its_own(
+    store: SwiftBlobStore, account: SwiftAccount, prefix: str
+) -> None:
+    upload = new_upload()
+    segments = await write(store, upload, 2, 0, LARGER)
+    blob = await store.commit(upload, segments, Digest.of(LARGER))
+    await store.discard(upload, blob.object)
+    await store.settle()
+    head = await Objects(account).head(Names(prefix).object(blob.object))
+    assert head is not None
+    assert head.is_large
+    assert await read(store, blob) == LARGER

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
+from registry.storage.layout import first_segment
 from registry.storage.records import BlobRecord, Segment
 from registry.storage.swift import SwiftAccount, SwiftBlobStore, large, layouts, plan, segments
 from registry.storage.swift.names import Place
@@ -187,12 +188,13 @@ class SwiftMachine(RuleBasedStateMachine):
         """As push does it."""
         store, session = self.stores[commit.who], commit.session
         if session.is_over or commit.epoch != session.epoch:
-            self.run(store.delete(commit.blob.object))
+            self.run(store.retract(commit.blob.object))
             return
         session.is_over = True
-        if self.ledger.setdefault(commit.blob.digest, commit.blob) is not commit.blob:
+        held = self.ledger.setdefault(commit.blob.digest, commit.blob)
+        if held is not commit.blob:
             self.run(store.delete(commit.blob.object))
-        self.run(store.discard(session.id))
+        self.run(store.discard(session.id, held.object))
 
     @rule(who=WHO, session=consumes(sessions))
     def cancel(self, who: int, session: Session) -> None:
@@ -217,8 +219,9 @@ class SwiftMachine(RuleBasedStateMachine):
     @rule(who=WHO)
     def late_discard(self, who: int) -> None:
         """As a collector may do with sessions that have been over for an hour and more."""
+        objects = {blob.object for blob in self.ledger.values()}
         for session in self.open:
-            if session.is_over:
+            if session.is_over and first_segment(session.id) not in objects:
                 remembered = self.stores[who]._commits.get(session.id)
                 if remembered is not None:
                     remembered.until = 0

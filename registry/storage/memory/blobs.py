@@ -68,7 +68,11 @@ class MemoryBlobStore:
         del upload
         return self._keep(digest, b"".join(map(self._segment, segments)))
 
-    async def discard(self, upload: str) -> None:
+    async def retract(self, object_name: str) -> None:
+        await self.delete(object_name)
+
+    async def discard(self, upload: str, kept: str = "") -> None:
+        del kept  # no segment becomes an object
         for name in [name for name in self._segments if name.startswith(f"{upload}/")]:
             del self._segments[name]
 
@@ -90,9 +94,16 @@ class MemoryBlobStore:
             if name.startswith(begins):
                 yield StoredObject(name, len(content), self._made[name])
 
-    async def uploads(self) -> AsyncIterator[tuple[str, float]]:
-        for upload in {name.partition("/")[0] for name in self._segments}:
-            yield upload, self._clock()
+    async def lists(self, object_name: str) -> bool:
+        return object_name in self._objects
+
+    async def uploads(self) -> AsyncIterator[StoredObject]:
+        sizes: dict[str, int] = {}
+        for name, content in self._segments.items():
+            upload = name.partition("/")[0]
+            sizes[upload] = sizes.get(upload, 0) + len(content)
+        for upload, size in sizes.items():
+            yield StoredObject(upload, size, self._clock())
 
     async def sweep_aside(self, older_than: float) -> int:
         del older_than

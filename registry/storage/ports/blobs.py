@@ -59,15 +59,20 @@ class BlobStore(Protocol):
         ...
 
     async def commit(self, upload: str, segments: Sequence[Segment], digest: Digest) -> BlobRecord:
-        """Make one new object of *segments*, durable when this answers; *digest* names it only.
+        """Make one object of *segments*, durable when this answers; *digest* names it only.
 
-        The segments are used up; a repeat after a crash makes another object or raises
+        The segments are used up, or the only one becomes the object where it lies: whoever commits
+        the same upload once more then answers the same object. A repeat after a crash raises
         StorageUnavailable where they are gone.
         """
         ...
 
-    async def discard(self, upload: str) -> None:
-        """Drop whatever is left of an upload that is over. Idempotent."""
+    async def retract(self, object_name: str) -> None:
+        """Take back what ``put`` or ``commit`` made and no ledger took; the segments stay."""
+        ...
+
+    async def discard(self, upload: str, kept: str = "") -> None:
+        """Drop what is left of an upload that is over, except the object *kept*. Idempotent."""
         ...
 
     def read(self, blob: BlobRecord, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -85,12 +90,17 @@ class BlobStore(Protocol):
     def objects(self, digest: Digest | None = None) -> AsyncIterator[StoredObject]:
         """Every object that lies in the store, or every one of *digest*; the list may lag.
 
-        What comes or goes meanwhile may be in it or not.
+        What comes or goes meanwhile may be in it or not. What was an upload's segment is not: it
+        lies among the uploads still.
         """
         ...
 
-    def uploads(self) -> AsyncIterator[tuple[str, float]]:
-        """Uploads of which something lies in the store, and when it was last written to (UTC)."""
+    async def lists(self, object_name: str) -> bool:
+        """Whether the store has such an object in its list, which may lag."""
+        ...
+
+    def uploads(self) -> AsyncIterator[StoredObject]:
+        """Uploads of which something lies in the store: id, bytes, when it was last written to."""
         ...
 
     async def sweep_aside(self, older_than: float) -> int:

@@ -1,8 +1,9 @@
 """The store of bytes in Swift.
 
 ``<prefix>-blobs-<0-f>`` hold objects, ``sha256/<hex>/<uuid>``: whole, verified, never changed.
-``<prefix>-uploads`` holds segments, ``<upload>/<epoch>/<offset>``, each written once. No name is
-used twice, nothing is renamed, nothing expires, and no listing is believed about what is asked for.
+``<prefix>-uploads`` holds segments, ``<upload>/<epoch>/<offset>``, each written once; where one is
+all of its upload, it becomes the object where it lies. No name is used twice, nothing is renamed,
+nothing expires, and no listing is believed about what is asked for.
 """
 
 import time
@@ -13,7 +14,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from registry.oci.digest import Digest
-from registry.storage.layout import is_object_name, is_upload_name, new_object_name
+from registry.storage.layout import (
+    first_segment,
+    is_object_name,
+    is_upload_name,
+    new_object_name,
+)
 from registry.storage.ports.blobs import SegmentWriter
 from registry.storage.records import BlobRecord, Segment, StoredObject
 from registry.storage.swift import tempurl
@@ -21,7 +27,7 @@ from registry.storage.swift.account import SwiftAccount
 from registry.storage.swift.assembly import Assembly, Made
 from registry.storage.swift.large import LargeObjects
 from registry.storage.swift.layouts import SPLIT, Layouts
-from registry.storage.swift.names import Names, Place, own_name
+from registry.storage.swift.names import Names, Place, is_first_segment, own_name
 from registry.storage.swift.objects import Objects
 from registry.storage.swift.segments import (
     HELD,
@@ -148,15 +154,38 @@ class SwiftBlobStore:
 
     async def commit(self, upload: str, segments: Sequence[Segment], digest: Digest) -> BlobRecord:
         self._names.upload(upload)
-        name = new_object_name(digest)
-        made = await self._assembly.make(name, upload, segments)
+        name, made = await self._made(upload, segments, digest)
         until = time.monotonic() + REMEMBERED
         self._commits[upload] = _Commit(name, made, places(self._names, segments), until)
         if len(self._commits) > COMMITS:
             self._commits.popitem(last=False)
         return BlobRecord(digest, name, sum(segment.size for segment in segments))
 
-    async def discard(self, upload: str) -> None:
+    async def _made(
+        self, upload: str, segments: Sequence[Segment], digest: Digest
+    ) -> tuple[str, Made]:
+        """The object that *segments* have become; it is spare until a ledger has taken it."""
+        if len(segments) == 1 and await self._is_whole(upload, segments[0]):
+            spare = places(self._names, segments)
+            return segments[0].name, Made(is_large=False, spare=spare)
+        name = new_object_name(digest)
+        return name, await self._assembly.make(name, upload, segments)
+
+    async def _is_whole(self, upload: str, segment: Segment) -> bool:
+        """Whether *segment* is an object of its own, without a byte more than was recorded."""
+        if segment.content or segment.name != first_segment(upload):
+            return False
+        if self._recent.is_confirmed(segment):
+            return True
+        head = await self._objects.head(self._names.segment(segment.name))
+        return head is not None and (head.length, head.etag) == (segment.size, segment.etag)
+
+    async def retract(self, object_name: str) -> None:
+        # A segment stays its upload's: whoever took that over may close it with this very one.
+        if not is_first_segment(object_name):
+            await self.delete(object_name)
+
+    async def discard(self, upload: str, kept: str = "") -> None:
         # A large object may use the segments of what this process did not commit: ``used`` tells.
         self._names.upload(upload)
         self._recent.drop(upload)
@@ -164,20 +193,22 @@ class SwiftBlobStore:
         if commit is None or time.monotonic() > commit.until:
             used = self._names.used(upload)
             if await self._objects.get(used) is None:
-                await self._drop_all(upload)
+                await self._drop_all(upload, kept)
             elif await self._lies_there(upload) == [used]:  # a mark of what is gone
                 await self._objects.delete(used)
         elif commit.is_retracted:
-            self._objects.forget(*commit.places, self._names.used(upload))
-            self._objects.leftovers.add(self._drop_all(upload))
+            spare = [each for each in commit.places if each.name != kept]
+            self._objects.forget(*spare, self._names.used(upload))
+            self._objects.leftovers.add(self._drop_all(upload, kept))
         else:
-            self._objects.forget(*commit.made.spare)
+            self._objects.forget(*(each for each in commit.made.spare if each.name != kept))
             if commit.made.is_large:
                 self._objects.leftovers.add(self._large.own(commit.object, upload))
 
-    async def _drop_all(self, upload: str) -> None:
-        """Drop all of an upload that no object needs; what a listing misses is for a sweep."""
-        await self._objects.delete_all(await self._lies_there(upload))
+    async def _drop_all(self, upload: str, kept: str) -> None:
+        """Drop all of an upload but the object *kept*; what a listing misses is for a sweep."""
+        lying = await self._lies_there(upload)
+        await self._objects.delete_all([each for each in lying if each.name != kept])
 
     async def _lies_there(self, upload: str) -> list[Place]:
         """What a listing tells of an upload."""
@@ -223,19 +254,26 @@ class SwiftBlobStore:
                 if is_object_name(name):
                     yield StoredObject(name, int(entry["bytes"]), _moment(entry))
 
-    async def uploads(self) -> AsyncIterator[tuple[str, float]]:
-        upload, last, others, used = "", 0.0, 0, False
+    async def lists(self, object_name: str) -> bool:
+        place = self._names.object(object_name)
+        entries = self._objects.listing(place.container, prefix=place.name)
+        return place.name in [str(entry.get("name")) async for entry in entries]
+
+    async def uploads(self) -> AsyncIterator[StoredObject]:
+        upload, size, last, others, used = "", 0, 0.0, 0, False
         async for entry in self._objects.listing(self._names.uploads):  # by name
             owner, _, rest = str(entry.get("name")).partition("/")
             if owner != upload:
                 if is_upload_name(upload) and not (used and others):
-                    yield upload, last
-                upload, last, others, used = owner, 0.0, 0, False
+                    yield StoredObject(upload, size, last)
+                upload, size, last, others, used = owner, 0, 0.0, 0, False
             last = max(last, _moment(entry))
             used |= rest == "used"  # the others are a large object's segments
-            others += rest != "used"
+            if rest != "used":
+                others += 1
+                size += int(entry["bytes"])
         if is_upload_name(upload) and not (used and others):
-            yield upload, last
+            yield StoredObject(upload, size, last)
 
     async def sweep_aside(self, older_than: float) -> int:
         del older_than  # Swift makes no object of a put that broke off

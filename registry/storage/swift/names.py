@@ -10,6 +10,7 @@ from registry.storage.records import Position
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _UPLOAD: Final = re.compile(_UUID, re.ASCII)
 _SEGMENT: Final = re.compile(rf"{_UUID}/(?:[0-9]+|{_UUID})/[0-9]+", re.ASCII)
+_FIRST: Final = re.compile(rf"{_UUID}/1/0", re.ASCII)
 _OBJECT: Final = re.compile(
     rf"(?:sha256|sha512)/(?P<hex>[0-9a-f]{{64}}|[0-9a-f]{{128}})/(?P<uuid>{_UUID})", re.ASCII
 )
@@ -59,7 +60,12 @@ class Names:
         return Place(self.meta, STORE)
 
     def object(self, name: str) -> Place:
-        """``sha256/<hex>/<uuid>``: one of sixteen containers, by the digest's first digit."""
+        """``sha256/<hex>/<uuid>``: one of sixteen containers, by the digest's first digit.
+
+        Or an upload's first segment, which has become an object where it lies.
+        """
+        if is_first_segment(name):
+            return Place(self.uploads, name)
         match = _OBJECT.fullmatch(name)
         if match is None:
             raise StorageUnavailable("no name of an object of this store")
@@ -92,6 +98,11 @@ class Names:
         if "/" in position.project:
             raise ValueError(f"{position.project!r} cannot be a project of the journal")
         return Place(self.journal, f"{position.project}/{position.sequence:0{_DIGITS}}")
+
+
+def is_first_segment(name: str) -> bool:
+    """Whether an object of this *name* was an upload's first segment: see `layout`."""
+    return _FIRST.fullmatch(name) is not None
 
 
 def own_name(object_name: str) -> str:

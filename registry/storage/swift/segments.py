@@ -21,12 +21,27 @@ KEPT: Final = 16 * PIECE
 """Bytes of small segments that are kept in memory, for a commit that is near."""
 
 
+WRITTEN: Final = 1024
+"""Segments of which it is remembered how Swift has them."""
+
+
 class Recent:
-    """The small segments that this process wrote last, so that a commit need not read them."""
+    """The segments that this process wrote last, so that a commit need not ask for them."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
+        self._written: OrderedDict[str, Segment] = OrderedDict()
+
+    def confirm(self, segment: Segment) -> None:
+        """Remember that Swift said of *segment* that it has just these bytes."""
+        self._written[segment.name] = segment
+        if len(self._written) > WRITTEN:
+            self._written.popitem(last=False)
+
+    def is_confirmed(self, segment: Segment) -> bool:
+        """Whether Swift said so of all of *segment*, and of no byte more."""
+        return self._written.get(segment.name) == segment
 
     def keep(self, name: str, content: bytes) -> None:
         """Remember *content*, and forget what is older than fits."""
@@ -41,6 +56,8 @@ class Recent:
 
     def drop(self, upload: str) -> None:
         """Forget an upload's segments."""
+        for name in [name for name in self._written if name.startswith(f"{upload}/")]:
+            del self._written[name]
         for name in [name for name in self._kept if name.startswith(f"{upload}/")]:
             self._size -= len(self._kept.pop(name))
 
@@ -130,7 +147,9 @@ class SwiftSegmentWriter:
             self._objects.forget(self._place)
             self._fail(error)
             raise
-        return Segment(self._name, self._size, etag)
+        segment = Segment(self._name, self._size, etag)
+        self._recent.confirm(segment)
+        return segment
 
     async def _put_held(self) -> str:
         content = b"".join(self._held)
