@@ -17,6 +17,7 @@ from contract.journal_contract import (
     of,
 )
 from registry import agreement
+from registry.oci.digest import Digest
 from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.lines import encode
 from registry.storage.memory.ledger import MemoryLedger
@@ -28,7 +29,8 @@ from registry.storage.swift.objects import Objects
 from support.faultpoints import methods
 from support.faultproxy import FaultProxy
 from support.ledgers import MORE_SHOES, put, tagged
-from support.swift import lies_in
+from support.streams import stream
+from support.swift import blobs_of, lies_in
 
 
 class TestSwiftJournal(JournalContract):
@@ -154,6 +156,30 @@ async def test_of_founders_in_many_processes_one_wins(account: SwiftAccount, pre
     assert [each for each, failure in zip(identities, outcomes, strict=True) if not failure] == [
         winner
     ]
+
+
+async def test_a_store_has_its_containers_before_anything_is_pushed(
+    behind: SwiftAccount, proxy: FaultProxy, account: SwiftAccount, prefix: str
+) -> None:
+    """Whoever pushed first would wait for three requests where one is enough."""
+    await SwiftJournal(account, prefix=prefix).found(IDENTITY)
+    assert len(await lies_in(account, prefix)) == 19
+    async with blobs_of(behind, prefix) as store:
+        for content in (b"a", b"b", b"c"):
+            await store.put(Digest.of(content), 1, stream(content))
+    assert len(proxy.requests) == 3
+
+
+async def test_a_container_that_cannot_be_made_yet_hinders_no_founding(
+    behind: SwiftAccount, proxy: FaultProxy, prefix: str
+) -> None:
+    proxy.spoil(rf"^PUT .*/{prefix}-blobs-\w+ ", status=403, times=16)
+    journal = SwiftJournal(behind, prefix=prefix)
+    await journal.found(IDENTITY)
+    assert await journal.identity() == IDENTITY
+    assert proxy.asked(f"{prefix}-blobs-") == 16
+    async with blobs_of(behind, prefix) as store:
+        await store.put(Digest.of(b"a"), 1, stream(b"a"))
 
 
 # -- folds ----------------------------------------------------------------------------------------

@@ -235,7 +235,9 @@ class SwiftJournal:
                 content = {"store": identity.store, "epoch": identity.epoch}
                 text = json.dumps(content).encode() + b"\n"
                 await self._objects.put(self._names.store, text, headers=FIRST_ONLY, accept=WRITTEN)
-                await asyncio.sleep(self._founding_pause)
+                await asyncio.gather(
+                    asyncio.sleep(self._founding_pause), self._objects.make(self._names.containers)
+                )
                 present = await self.identity()
             if present != identity:
                 other = "nothing" if present is None else f"{present.store}, epoch {present.epoch}"

@@ -55,6 +55,12 @@ class Names:
         return f"{self.prefix}-meta"
 
     @property
+    def containers(self) -> list[str]:
+        """All containers of a store."""
+        blobs = [self.blobs(digit) for digit in "0123456789abcdef"]
+        return [*blobs, self.uploads, self.journal, self.meta]
+
+    @property
     def store(self) -> Place:
         """What the store says it is."""
         return Place(self.meta, STORE)

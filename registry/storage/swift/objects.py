@@ -1,6 +1,7 @@
 """Single objects in Swift: written, read, looked at, deleted."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
@@ -8,7 +9,7 @@ from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
-from registry.oci.errors import StorageUnavailable
+from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.storage.swift import reading
 from registry.storage.swift.account import Request, SwiftAccount
 from registry.storage.swift.leftovers import Leftovers
@@ -92,6 +93,16 @@ class Objects:
             accept=(),
         )
         return Sink(self.account, request, await self.account.reach(request))
+
+    async def make(self, containers: Sequence[str]) -> None:
+        """Make *containers*, some at once. One that fails is made when it is first written to.
+
+        That takes three requests, for which whoever writes first would wait.
+        """
+        requests = [Request(method=HTTPMethod.PUT, container=each) for each in containers]
+        for at in range(0, len(requests), AT_ONCE):
+            with contextlib.suppress(RegistryError):
+                await all_of(map(self.account.ask, requests[at : at + AT_ONCE]))
 
     async def mark(self, place: Place, headers: Mapping[str, str]) -> None:
         """Give an object these X-Object-Meta headers, instead of those that it had."""
