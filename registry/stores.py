@@ -16,13 +16,14 @@ from registry.config import Config
 from registry.oci.errors import StorageUnavailable
 from registry.storage.filesystem import FilesystemBlobStore
 from registry.storage.flusher import Flusher
-from registry.storage.journal_file import FilesystemJournal, is_founded
+from registry.storage.journal_file import FilesystemJournal
 from registry.storage.layout import RESTORING
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ports.blobs import BlobStore
 from registry.storage.ports.journal import Journal
 from registry.storage.storage import Redirects, Storage
+from registry.storage.store_file import is_founded
 from registry.tending import Tender
 
 Close = Callable[[], Awaitable[None]]

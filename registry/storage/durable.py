@@ -86,6 +86,15 @@ def write_aside(path: Path, content: bytes) -> None:
         os.close(fd)
 
 
+def put_aside(path: Path, content: bytes) -> None:
+    """Make *path* of *content*, whole and durable, in place of what it is; for one at a time."""
+    aside = path.with_suffix(".aside")
+    aside.unlink(missing_ok=True)
+    write_aside(aside, content)
+    aside.rename(path)
+    sync_directory(path.parent)
+
+
 def sync_or_remove(fd: int, path: Path) -> None:
     """Make the bytes of *path*, open as *fd*, durable; where the kernel cannot, the file is gone.
 

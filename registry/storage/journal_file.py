@@ -9,7 +9,6 @@ the last can be folded into one file that stands for them.
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from registry.oci.errors import StorageUnavailable
-from registry.storage import journal_folds
-from registry.storage.durable import make_directory, sync_directory, write_all, write_aside
+from registry.storage import journal_folds, store_file
+from registry.storage.durable import make_directory, put_aside, sync_directory, write_all
 from registry.storage.faults import unavailable_on
 from registry.storage.folding import NEVER, Folded
 from registry.storage.lines import advance, decode, decode_heads, encode, encode_heads, position_of
@@ -30,15 +29,7 @@ ROTATE_AT: Final = 64 * 1024 * 1024
 BATCH: Final = 1024 * 1024
 """Bytes read at a time."""
 
-STORE: Final = "store.json"
-"""Says which store this is."""
-
 Answer = TypeVar("Answer")
-
-
-def is_founded(directory: Path) -> bool:
-    """Whether a store was ever made in *directory*; nothing is made by asking."""
-    return (directory / "meta" / STORE).exists()
 
 
 class FilesystemJournal:
@@ -92,7 +83,7 @@ class FilesystemJournal:
         return await self._alone(self._durable_heads)
 
     async def identity(self) -> StoreIdentity | None:
-        return await self._alone(self._identity)
+        return await self._alone(lambda: store_file.read(self._meta))
 
     async def found(self, identity: StoreIdentity) -> None:
         await self._alone(lambda: self._found(identity))
@@ -210,7 +201,7 @@ class FilesystemJournal:
             self._write(())  # a torn line is mended in the last file only
         number = self._number + 1
         first = encode_heads(number, self._heads)
-        self._put_aside(self._file(number), first)
+        put_aside(self._file(number), first)
         self._number, self._offset = number, len(first)
 
     def _lines(self, last: int, end: int) -> Iterator[JournalLine]:
@@ -254,42 +245,14 @@ class FilesystemJournal:
         with held_end(self._directory) as end:
             return end
 
-    def _identity(self) -> StoreIdentity | None:
-        path = self._meta / STORE
-        try:
-            content = json.loads(path.read_bytes())
-            return StoreIdentity(str(content["store"]), int(content["epoch"]))
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError, KeyError) as error:
-            raise StorageUnavailable(f"{path.name} of the store is damaged") from error
-
     def _found(self, identity: StoreIdentity) -> None:
         with self._locked():
-            present = self._identity()
-            if present is None:
-                content = {"store": identity.store, "epoch": identity.epoch}
-                self._put_aside(self._meta / STORE, json.dumps(content).encode() + b"\n")
-            elif present != identity:
-                raise StorageUnavailable(
-                    f"the store is {present.store}, epoch {present.epoch}, "
-                    f"and not {identity.store}, epoch {identity.epoch}"
-                )
-            else:
-                sync_directory(self._meta)  # who founded it may have died before
+            store_file.found(self._meta, identity)
 
     # -- files ----------------------------------------------------------------------------------
 
     def _locked(self) -> contextlib.AbstractContextManager[None]:
         return _locked(self._directory)
-
-    def _put_aside(self, path: Path, content: bytes) -> None:
-        """Make *path*, whole and durable; under the lock."""
-        aside = path.with_suffix(".aside")
-        aside.unlink(missing_ok=True)
-        write_aside(aside, content)
-        aside.rename(path)
-        sync_directory(path.parent)
 
     def _last(self) -> int:
         return _last(self._directory)

@@ -19,8 +19,8 @@ import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from registry.storage.journal_file import is_founded
 from registry.storage.ledger import SqlLedger
+from registry.storage.store_file import is_founded
 from support.crashscenario import Day, Step, Story, client, steps
 from support.environment import ROOT, free_port, listens, wait_until
 from support.faultpoints import hits
