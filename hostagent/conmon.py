@@ -13,6 +13,7 @@ from hostagent import points
 from hostagent.errors import RuntimeFailed
 from hostagent.ports import Launch, Made
 from hostbase.process import Known, readable
+from programs.bounded import give_up
 
 SPAWNED: Final = "create:spawned"
 """The monitor runs, and what it says is unread. It dies of that, and the container does not."""
@@ -23,6 +24,8 @@ _ENTER: Final = 'files=$1; shift; for f in $files; do echo 0 > "$f" || exit 70; 
 """A child enters its groups before it becomes conmon: there is no moment in which it is outside."""
 _PATIENCE: Final = 60.0
 """Seconds for a runtime's create."""
+_LAST: Final = 5.0
+"""Seconds for who has started a monitor to end, once that has answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,10 @@ class Conmon:
             writer = -1
             points.reach(SPAWNED)
             answer = _answer(reader)
-            child.wait()  # conmon goes on as a process of its own
+            try:
+                child.wait(_LAST)  # conmon goes on as a process of its own
+            except subprocess.TimeoutExpired:
+                give_up(child)
         finally:
             os.close(reader)
             if writer >= 0:

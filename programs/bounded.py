@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _LAST: Final = 1.0
 """Seconds for a program to die in that was killed; one that waits for a dead disk does not."""
@@ -52,11 +52,12 @@ def call(words: Sequence[str | Path], *, seconds: float, given: str = "") -> Don
         ) from None
     finally:
         if child.returncode is None:
-            _give_up(child)
+            give_up(child)
     return Done(child.returncode, output, errors)
 
 
-def _give_up(child: subprocess.Popen[str]) -> None:
+def give_up(child: subprocess.Popen[Any]) -> None:
+    """Kill a program, and wait a moment for its end; whenever it comes, nothing is left of it."""
     child.kill()
     for stream in (child.stdin, child.stdout, child.stderr):
         if stream is not None:

@@ -3,12 +3,14 @@
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hostagent import bridge
+from hostagent import bridge, conmon
 from hostagent.describe import describe
+from hostagent.oci_runtime import OciRuntime
 from hostagent.records import SetRow
 from programs.bounded import OutOfTime, call
 from support.agents import Agent, placed, running_agent, shop
@@ -93,6 +95,24 @@ def test_an_ip_that_does_not_end_is_told_and_others_get_their_ports(
         agent.wait_running(slow)
         agent.delete(slow)
         agent.delete(quick)
+    assert place.leftovers() == {}
+
+
+def test_a_monitor_that_never_answers_is_told_and_leaves_nothing(
+    place: HostPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conmon, "_PATIENCE", 2.0)
+    stuck = put_before(monkeypatch, place, "conmon", "true")
+    with running_agent(place) as agent:
+        runtime = agent.host.runtime
+        assert isinstance(runtime, OciRuntime)
+        runtime._conmon = replace(runtime._conmon, program=str(place.directory / "programs/conmon"))
+        desired = placed(shop())
+        agent.take(desired)
+        wait_until(lambda: "no answer within 2 s" in reason(agent, desired.set), "a reason", 30)
+        stuck.unlink()
+        agent.wait_running(desired)
+        agent.delete(desired)
     assert place.leftovers() == {}
 
 
