@@ -75,7 +75,7 @@ def serve(
     try:
         asyncio.run(wiring.prepare(settings))
     except RegistryError as error:
-        fail(str(error))
+        fail(error.reason)
     except ConfigError as error:
         fail(str(error), status=2)
     listener = _bind(settings)
@@ -144,7 +144,7 @@ def rebuild(config: ConfigFile = None) -> None:
 
             count = asyncio.run(wiring.rebuild(settings, advance))
     except RegistryError as error:
-        fail(str(error))
+        fail(error.reason)
     typer.echo(f"rebuilt: {count} {'line' if count == 1 else 'lines'} of the journal")
 
 
@@ -158,7 +158,7 @@ def compact(config: ConfigFile = None) -> None:
     try:
         count = asyncio.run(wiring.compact(settings))
     except RegistryError as error:
-        fail(str(error))
+        fail(error.reason)
     typer.echo("nothing to fold" if count is None else f"folded: {count} lines are left")
 
 

@@ -45,7 +45,7 @@ def sync_images(
     try:
         lag, report = _run(settings, everything=everything)
     except RegistryError as error:
-        fail(str(error))
+        fail(error.reason)
     typer.echo(
         f"{report.looked} records looked at in Glance: {report.shared} shared otherwise, "
         f"{report.restored} to be restored, {report.missing} missing, {report.untagged} untagged"

@@ -50,7 +50,7 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
     except collect.Busy:
         fail("somebody collects at this moment; look again later")
     except RegistryError as error:
-        fail(str(error))
+        fail(error.reason)
 
 
 def find_repository(text: str | None, settings: Config) -> RepositoryName | None:
@@ -60,7 +60,7 @@ def find_repository(text: str | None, settings: Config) -> RepositoryName | None
     try:
         return parse_repository(text, default_project=settings.default_project)
     except RegistryError as error:
-        fail(str(error), status=2)
+        fail(error.reason, status=2)
 
 
 def find_digest(text: str) -> Digest:

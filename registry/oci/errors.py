@@ -26,6 +26,11 @@ class RegistryError(Exception):
         """The message of this one error: clients show it, and seldom the detail."""
         return self.message
 
+    @property
+    def reason(self) -> str:
+        """What a command says that has failed of it."""
+        return str(self)
+
 
 class BlobUnknown(RegistryError):
     """code-1. The blob is not in this repository, though another repository may hold it."""
@@ -218,6 +223,11 @@ class StorageUnavailable(RegistryError):
 
     def __init__(self, detail: object = None, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail, headers={"Retry-After": "5", **(headers or {})})
+
+    @property
+    def reason(self) -> str:
+        # The detail says whether trying again helps; who asks by hand is no client that waits.
+        return self.message if self.detail is None else str(self.detail)
 
 
 class StorageFull(RegistryError):

@@ -107,3 +107,10 @@ def test_an_exceeded_quota_tells_in_its_message_which_and_by_how_much() -> None:
     assert (error.told, str(error)) == (("quota exceeded: 2 of 2 tags",) * 2)
     assert error.detail == {"limit": "tags"}
     assert errors.Denied("no").told == "requested access to the resource is denied"
+
+
+def test_a_command_tells_of_the_storage_what_is_so_and_nothing_of_trying_again() -> None:
+    away = errors.StorageUnavailable("the ledger is another store's: rebuild it")
+    assert away.reason == "the ledger is another store's: rebuild it"
+    assert errors.StorageUnavailable().reason == errors.StorageUnavailable.message
+    assert errors.NameInvalid("a/B").reason == f"{errors.NameInvalid.message}: a/B"
