@@ -13,6 +13,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.records import BlobRecord
 from registry.storage.swift import SwiftAccount, SwiftBlobStore
+from registry.storage.swift.sink import AHEAD
 from support.faultproxy import FaultProxy
 from support.openstack import OpenStack
 from support.streams import collect, stream
@@ -49,6 +50,34 @@ async def test_a_small_object_is_sent_again(
     await put(store, HELLO)
     proxy.spoil("^PUT", times=2, **fault)
     assert await read(store, await put(store, HELLO)) == HELLO
+
+
+async def test_what_comes_while_an_object_is_begun_is_held_but_never_much_of_it(
+    store: SwiftBlobStore, proxy: FaultProxy, account: SwiftAccount, prefix: str
+) -> None:
+    taken = 0
+    held = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for at in range(0, len(TWENTY), MIB):
+            taken += MIB
+            if taken > 2 * MIB:  # it comes though Swift has not said a word
+                held.set()
+            yield TWENTY[at : at + MIB]
+
+    proxy.spoil("^PUT", times=100, hangs=True)
+    putting = asyncio.create_task(store.put(Digest.of(TWENTY), len(TWENTY), body()))
+    async with asyncio.timeout(30):
+        await held.wait()
+        await asyncio.sleep(0.3)
+    assert taken <= AHEAD + 5 * MIB
+    putting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    proxy.rules.clear()
+    assert not (await lies_in(account, prefix)).get(f"blobs-{Digest.of(TWENTY).encoded[0]}")
+    assert await read(store, await put(store, TWENTY)) == TWENTY
 
 
 @pytest.mark.parametrize("fault", PASSING[:3], ids=str)

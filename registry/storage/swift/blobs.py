@@ -105,7 +105,7 @@ class SwiftBlobStore:
         If it is not, the connection is dropped, and Swift never makes the object.
         """
         place = self._names.object(name)
-        sink = await self._objects.begin(place, size)
+        sink = self._objects.begin_early(place, size)
         try:
             held: list[bytes] = []
             async for piece in body.pieces():

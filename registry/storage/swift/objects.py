@@ -15,7 +15,7 @@ from registry.storage.swift.account import Request, SwiftAccount
 from registry.storage.swift.leftovers import Leftovers
 from registry.storage.swift.names import Place
 from registry.storage.swift.reading import NEWEST, Extent
-from registry.storage.swift.sink import Sink
+from registry.storage.swift.sink import EarlySink, Sink
 from registry.storage.swift.wire import Head
 from registry.storage.work import in_thread
 
@@ -93,6 +93,10 @@ class Objects:
             accept=(),
         )
         return Sink(self.account, request, await self.account.reach(request))
+
+    def begin_early(self, place: Place, size: int) -> EarlySink:
+        """The same, which takes bytes before Swift waits for them."""
+        return EarlySink(self.begin(place, size))
 
     async def make(self, containers: Sequence[str]) -> None:
         """Make *containers*, some at once. One that fails is made when it is first written to.

@@ -2,16 +2,18 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from http import HTTPStatus
 from typing import Final
 
 from registry.oci.errors import StorageUnavailable
 from registry.storage.swift.account import Request, SwiftAccount, refusal
 from registry.storage.swift.wire import Connection, Disconnected, Head
-from registry.storage.work import hash_all, in_thread
+from registry.storage.work import PIECE, hash_all, in_thread
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
+AHEAD: Final = 4 * PIECE
+"""Bytes that are held while Swift takes note of an object."""
 
 
 class Sink:
@@ -93,6 +95,51 @@ class Sink:
     async def _hashed(self) -> None:
         if self._hashing is not None:
             await asyncio.shield(self._hashing)
+
+
+class EarlySink:
+    """A sink that is only being opened: until it is, what is sent is held, AHEAD bytes of it.
+
+    Swift takes some 15 ms for a beginning, in which as much as that comes and can be hashed.
+    """
+
+    def __init__(self, opening: Coroutine[None, None, Sink]) -> None:
+        self._opening = asyncio.ensure_future(opening)
+        self._held: list[bytes] = []
+        self._size = 0
+
+    async def send(self, buffers: Sequence[bytes]) -> None:
+        """As of a sink; whether Swift wants the object may show later than with the first one."""
+        self._held += buffers
+        self._size += sum(map(len, buffers))
+        if self._opening.done() or self._size > AHEAD:
+            await self._flushed()
+
+    async def finish(self) -> str:
+        """As of a sink."""
+        sink = await self._flushed()
+        return await sink.finish()
+
+    def abort(self) -> None:
+        """As of a sink."""
+        self._held = []
+        if self._opening.done():
+            _drop(self._opening)
+        else:
+            self._opening.add_done_callback(_drop)
+            self._opening.cancel()
+
+    async def _flushed(self) -> Sink:
+        sink = await self._opening
+        held, self._held, self._size = self._held, [], 0
+        if held:
+            await sink.send(held)
+        return sink
+
+
+def _drop(opening: asyncio.Future[Sink]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().abort()
 
 
 def _broken(error: Disconnected) -> StorageUnavailable:
