@@ -52,7 +52,7 @@ async def put_blob(
     asked = leave or Leave()
     if not await storage.ledger.is_bounded(repository, asked.allowance):
         stored = await storage.blobs.put(digest, size, body)
-        return await _finish(storage, repository, None, stored, asked)
+        return await record_blob(storage, repository, None, stored, asked)
     # Only a session can keep room for what is on its way.
     session = await storage.ledger.begin_upload(repository, ONE_REQUEST, asked)
     try:
@@ -62,7 +62,7 @@ async def put_blob(
         meter = Meter(storage, session, asked)
         await meter.announce(size)
         stored = await storage.blobs.put(digest, size, meter.metered(body))
-        return await _finish(storage, repository, session, stored, asked)
+        return await record_blob(storage, repository, session, stored, asked)
     except BaseException:
         await end(storage, session)
         raise
@@ -170,13 +170,13 @@ async def _complete(
         if session.offset == 0 and size:
             put = storage.blobs.put(digest, size, metered)
             stored = await while_leased(storage, session, put)
-            return await _finish(storage, session.repository, session, stored, leave)
+            return await record_blob(storage, session.repository, session, stored, leave)
         await receiver.receive(metered, then_release=False)
         session = receiver.session
         await while_leased(storage, session, receiver.verify(digest))
         commit = storage.blobs.commit(session.id, session.segments, digest)
         stored = await while_leased(storage, session, commit)
-        holding = await _finish(storage, session.repository, session, stored, leave)
+        holding = await record_blob(storage, session.repository, session, stored, leave)
     except BaseException:
         await storage.ledger.release_upload(receiver.session)
         raise
@@ -192,19 +192,25 @@ async def cancel_upload(storage: Storage, repository: RepositoryName, upload: st
     await storage.blobs.discard(upload)
 
 
-async def _finish(
+async def record_blob(
     storage: Storage,
     repository: RepositoryName,
     session: Upload | None,
     stored: BlobRecord,
     leave: Leave,
 ) -> BlobRecord:
+    """Have the ledger take *stored*, which *session* has come to; its blob, which may be older.
+
+    Where the ledger takes another object, or none, *stored* is dropped. Raises UploadBusy and
+    QuotaExceeded.
+    """
     try:
         holding = await storage.ledger.finish_upload(repository, session, stored, leave)
     except (UploadBusy, QuotaExceeded):
         # Another writer took the session over, whose object is the one that will count; or there
-        # is no room for it.
-        await storage.blobs.retract(stored.object)
+        # is no room for it. A segment stays with its session, which that writer may close with it.
+        if session is None or all(each.name != stored.object for each in session.segments):
+            await storage.blobs.delete(stored.object)
         raise
     if holding.object != stored.object:
         await storage.blobs.delete(stored.object)

@@ -192,9 +192,6 @@ class FilesystemBlobStore:
         # writer that was taken over, must not take them from whoever goes on.
         return BlobRecord(digest, name, sum(sizes))
 
-    async def retract(self, object_name: str) -> None:
-        await self.delete(object_name)
-
     async def discard(self, upload: str, kept: str = "") -> None:
         del kept  # no segment becomes an object
         if (parked := self._unpark(upload)) is not None:

@@ -313,7 +313,8 @@ class BlobStoreContract:
             second = await blobs.commit(upload, segments, Digest.of(HELLO))
         except StorageUnavailable:
             return
-        await blobs.retract(first.object)
+        if first.object != second.object:
+            await blobs.delete(first.object)
         assert await read(blobs, second) == HELLO
         await blobs.discard(upload, second.object)
         assert await read(blobs, second) == HELLO
@@ -345,7 +346,6 @@ class BlobStoreContract:
         upload = new_upload()
         segments = await write(blobs, upload, 1, 0, LARGE)
         blob = await blobs.commit(upload, segments, Digest.of(LARGE))
-        await blobs.retract(blob.object)
         await blobs.discard(upload)
         await blobs.delete(blob.object)
         with pytest.raises(StorageUnavailable):

@@ -13,10 +13,11 @@ import pytest
 from registry import agreement
 from registry.gc import orphans
 from registry.gc.policy import BRAKE_FROM, Rules
+from registry.limits import Leave
 from registry.metering import ending_if_refused
 from registry.oci.digest import Digest
-from registry.oci.errors import QuotaExceeded, StorageUnavailable
-from registry.push import append_chunk, finish_upload
+from registry.oci.errors import QuotaExceeded, StorageUnavailable, UploadBusy
+from registry.push import append_chunk, finish_upload, record_blob
 from registry.storage.filesystem import FilesystemBlobStore
 from registry.storage.flusher import Flusher
 from registry.storage.layout import first_segment
@@ -156,6 +157,22 @@ async def test_a_segment_that_became_a_blob_stays_until_its_row_is_gone(place: P
     await place.collection.condemn(SHOES, [held.digest], time.time() + LATER)
     await place.sweep()
     assert await collect(blobs.read(held, 0, held.size)) == content  # it is the collector's
+
+
+async def test_whoever_was_taken_over_with_the_object_in_hand_takes_nothing_away(
+    place: Place,
+) -> None:
+    """He is refused, and the other one has closed the upload with the very same segment."""
+    content = b"0123456789abcdef" * 8192
+    ledger, blobs, digest = place.storage.ledger, place.storage.blobs, Digest.of(content)
+    upload = (await ledger.begin_upload(SHOES, "anna")).id
+    await append_chunk(place.storage, SHOES, upload, 0, None, stream(content))
+    stale = await ledger.lease_upload(SHOES, upload, at=None, seconds=0.0)
+    late = await blobs.commit(upload, stale.segments, digest)
+    held = await finish_upload(place.storage, SHOES, upload, None, digest, 0, stream())
+    with pytest.raises(UploadBusy):
+        await record_blob(place.storage, SHOES, stale, late, Leave())
+    assert await collect(blobs.read(held, 0, held.size)) == content
 
 
 async def test_whoever_is_refused_after_another_closed_the_upload_takes_nothing_away(

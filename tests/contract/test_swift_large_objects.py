@@ -243,18 +243,6 @@ async def test_another_process_looks_first_whether_the_segment_is_there(
             await closer.commit(upload, segments, Digest.of(LARGER))
 
 
-async def test_whoever_was_taken_over_leaves_the_segment_to_the_one_who_closed(
-    store: SwiftBlobStore, other: SwiftBlobStore
-) -> None:
-    upload, segments = await push(store, LARGER, count=1)
-    late = await store.commit(upload, segments, Digest.of(LARGER))
-    blob = await other.commit(upload, segments, Digest.of(LARGER))
-    await other.discard(upload, blob.object)
-    await store.retract(late.object)
-    await store.settle()
-    assert await read(store, blob) == LARGER
-
-
 async def test_a_commit_that_is_forgotten_by_the_time_of_its_discard_keeps_its_object(
     store: SwiftBlobStore,
 ) -> None:

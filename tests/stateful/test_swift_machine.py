@@ -188,7 +188,8 @@ class SwiftMachine(RuleBasedStateMachine):
         """As push does it."""
         store, session = self.stores[commit.who], commit.session
         if session.is_over or commit.epoch != session.epoch:
-            self.run(store.retract(commit.blob.object))
+            if all(each.name != commit.blob.object for each in session.segments):
+                self.run(store.delete(commit.blob.object))
             return
         session.is_over = True
         held = self.ledger.setdefault(commit.blob.digest, commit.blob)

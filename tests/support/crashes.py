@@ -139,7 +139,10 @@ class Place:
         toml = toml.replace("[http]", "[http]\naccess_log = false")
         (directory / "berth.toml").write_text(toml)
 
-    def run(self, death: Death | None = None, *, rebuild: bool = False) -> Child:
+    def run(
+        self, death: Death | None = None, *, rebuild: bool = False, tend: bool = False
+    ) -> Child:
+        """Serve, or *rebuild*; then *tend* the store as its commands do."""
         if death is not None and death.rebuild != rebuild:
             death = None
         return self._forks.start(
@@ -152,6 +155,7 @@ class Place:
                 "planted": self._planted,
                 "lease": self._lease,
                 "rebuild": rebuild,
+                "tend": tend,
             }
         )
 
@@ -241,7 +245,8 @@ def play(directory: Path, forks: ForkServer, death: Death | None, planted: str |
                 story.check(http, ledger_lost=False)
         serving.stop(signal.SIGKILL)
         place.lose_ledger()
-        status = place.run(death, rebuild=True).wait()
+        tends = death is None or death.rebuild  # else it has been lived through already
+        status = place.run(death, rebuild=True, tend=tends).wait()
         if status == -signal.SIGKILL:
             died = True
             place.rebuild()

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,23 @@ import uvicorn
 
 from registry import agreement, receive, stores, wiring
 from registry.config import Config
-from registry.gc import orphans
+from registry.gc import fsck, orphans
+from registry.oci.digest import Digest
+from registry.oci.names import RepositoryName
 from registry.storage import flusher
 from registry.storage.flusher import Flusher
+from registry.storage.layout import new_object_name
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ports.blobs import BlobStore
 from registry.storage.ports.journal import Journal
 from registry.storage.ports.ledger import Ledger
-from registry.storage.records import Position
+from registry.storage.records import BlobRecord, Position
 from registry.storage.storage import Storage
 from support import planted
 from support.faultpoints import FaultPoints
+
+LOST = RepositoryName("library", "app")
+"""Has a blob whose bytes were lost."""
 
 
 def main() -> None:
@@ -63,14 +70,21 @@ def carry_out(order: dict[str, Any]) -> None:
             receive.LEASE = order["lease"]
         config = wiring.load_config()
         if order["rebuild"]:
-            asyncio.run(wiring.compact(config))
             asyncio.run(wiring.rebuild(config, lambda *_: None))
-            asyncio.run(sweep(config))
+            if order["tend"]:
+                asyncio.run(wiring.compact(config))
+                lose(config)
+                asyncio.run(wiring.rebuild(config, lambda *_: None))  # out of the folded journal
+                asyncio.run(tend(config))
         else:
             serve(config)
         status = 0
+    except BaseException:
+        traceback.print_exc()  # nobody else tells of it
+        raise
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(status)
 
 
@@ -102,12 +116,26 @@ def watch(points: FaultPoints) -> None:
     vars(stores)["Storage"] = lambda *given, **named: Storage(*given, **named | {"promise": -1.0})
 
 
-async def sweep(config: Config) -> None:
-    """List the store, as a collector does; all that is there is too young to go."""
+def lose(config: Config) -> None:
+    """Have no ledger any more."""
+    for path in config.storage.directory.glob("ledger.db*"):
+        path.unlink()
+
+
+async def tend(config: Config) -> None:
+    """As a collector and a checker do, who finds a blob without its bytes.
+
+    All that is there is too young to go, and sound.
+    """
     collection = SqlCollection(config.ledger_url)
     async with stores.opened(config) as storage:
         await agreement.settle(storage)
         await orphans.sweep(storage, collection, wiring.rules(config), time.time())
+        gone = BlobRecord(Digest.of(b"gone"), new_object_name(Digest.of(b"gone")), 4)
+        await storage.ledger.finish_upload(LOST, None, gone)
+        verdict = await fsck.check(storage, collection, before=time.time(), rate=1e12)
+        assert [each.digest for each in verdict.missing] == [gone.digest]
+        assert not verdict.unread
     await collection.close()
 
 

@@ -195,11 +195,12 @@ async def left_over(here: World) -> set[str]:
     async with account_of(here.scene.cloud) as account:
         found = await lies_in(account, here.scene.prefix)
         held = {name for place in found for name in found[place] if place.startswith("blobs-")}
-        if missing := needed - held:
+        uploads = set(found.get("uploads", []))  # a segment may be an object
+        if missing := needed - held - uploads:
             raise Wrong(f"the ledger names objects that are not there: {sorted(missing)}")
-        uploads = found.get("uploads", [])
         used = await _uploads_used(Objects(account), here, needed) if uploads else set()
-    return held - needed | {name for name in uploads if name.split("/")[0] not in used}
+    spare = {name for name in uploads if name.split("/")[0] not in used}
+    return (held | spare) - needed
 
 
 async def _uploads_used(objects: Objects, here: World, needed: set[str]) -> set[str]:

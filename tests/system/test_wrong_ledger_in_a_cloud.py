@@ -41,6 +41,14 @@ EARLY, LATE = image("base", "early"), image("base", "late")
 OLD: Final = b"pushed, and named by nothing"
 
 
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """While *path* is the configuration's. Nothing is awaited meanwhile: it is so for everybody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(wiring.CONFIG_VARIABLE, str(path))
+        yield
+
+
 @dataclass
 class Store:
     """A store of its own in Swift and in Glance, used, and then served with another ledger."""
@@ -66,10 +74,11 @@ class Store:
         settings = Settings(cloud=self.openstack, prefix=self.prefix, extra=extra)
         path = self.directory / "berth.toml"
         path.write_text(berth_toml(self.directory, ADDRESS, settings), "utf-8")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(wiring.CONFIG_VARIABLE, str(path))
-            (self.directory / "data").mkdir(exist_ok=True)
-            await wiring.prepare(wiring.load_config())
+        (self.directory / "data").mkdir(exist_ok=True)
+        with named(path):
+            config = wiring.load_config()
+        await wiring.prepare(config)
+        with named(path):
             app = wiring.application()
         transport = httpx.ASGITransport(app)
         async with (

@@ -68,9 +68,6 @@ class MemoryBlobStore:
         del upload
         return self._keep(digest, b"".join(map(self._segment, segments)))
 
-    async def retract(self, object_name: str) -> None:
-        await self.delete(object_name)
-
     async def discard(self, upload: str, kept: str = "") -> None:
         del kept  # no segment becomes an object
         for name in [name for name in self._segments if name.startswith(f"{upload}/")]:

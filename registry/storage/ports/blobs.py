@@ -67,10 +67,6 @@ class BlobStore(Protocol):
         """
         ...
 
-    async def retract(self, object_name: str) -> None:
-        """Take back what ``put`` or ``commit`` made and no ledger took; the segments stay."""
-        ...
-
     async def discard(self, upload: str, kept: str = "") -> None:
         """Drop what is left of an upload that is over, except the object *kept*. Idempotent."""
         ...

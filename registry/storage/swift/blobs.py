@@ -27,7 +27,7 @@ from registry.storage.swift.account import SwiftAccount
 from registry.storage.swift.assembly import Assembly, Made
 from registry.storage.swift.large import LargeObjects
 from registry.storage.swift.layouts import SPLIT, Layouts
-from registry.storage.swift.names import Names, Place, is_first_segment, own_name
+from registry.storage.swift.names import Names, Place, own_name
 from registry.storage.swift.objects import Objects
 from registry.storage.swift.segments import (
     HELD,
@@ -179,11 +179,6 @@ class SwiftBlobStore:
             return True
         head = await self._objects.head(self._names.segment(segment.name))
         return head is not None and (head.length, head.etag) == (segment.size, segment.etag)
-
-    async def retract(self, object_name: str) -> None:
-        # A segment stays its upload's: whoever took that over may close it with this very one.
-        if not is_first_segment(object_name):
-            await self.delete(object_name)
 
     async def discard(self, upload: str, kept: str = "") -> None:
         # A large object may use the segments of what this process did not commit: ``used`` tells.
