@@ -15,7 +15,7 @@ def write(path: Path, value: Mapping[str, Any], *, durably: bool = True) -> None
 
     A power cut may take what is not *durably* so. Raises OSError.
     """
-    _make(path.parent, durably=durably)
+    made = _make(path.parent)
     fresh = path.with_name(f".{path.name}.new")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "w") as file:
@@ -25,7 +25,9 @@ def write(path: Path, value: Mapping[str, Any], *, durably: bool = True) -> None
             os.fsync(file.fileno())
     fresh.rename(path)
     if durably:
-        flush(path.parent)
+        # Last, and from below: what the first one brings to the disk, the others find there.
+        for directory in (path.parent, *reversed(made)):
+            flush(directory)
 
 
 def remove_tree(path: Path) -> None:
@@ -36,11 +38,10 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _make(directory: Path, *, durably: bool) -> None:
-    """One after the other, as each one's name is in the one above."""
+def _make(directory: Path) -> list[Path]:
+    """Make a directory as far as it is not there; those in which a name is new, from above."""
     if directory.exists():
-        return
-    _make(directory.parent, durably=durably)
+        return []
+    above = _make(directory.parent)
     directory.mkdir(mode=0o700, exist_ok=True)
-    if durably:
-        flush(directory.parent)
+    return [*above, directory.parent]

@@ -31,7 +31,7 @@ def test_a_file_and_all_names_on_its_way_outlive_a_power_cut(tmp_path: Path, dis
     private.write(path, {"set": "s1"})
     assert json.loads(path.read_text()) == {"set": "s1"}
     fresh = path.with_name(".label.json.new")
-    assert disk.synced == [str(each) for each in (tmp_path, path.parents[1], fresh, path.parent)]
+    assert disk.synced == [str(each) for each in (fresh, path.parent, path.parents[1], tmp_path)]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert list(path.parent.iterdir()) == [path]
