@@ -5,7 +5,7 @@ import ipaddress
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -173,15 +173,17 @@ class Local:
         known = former.allocation if former else None
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         refuse_beyond(spec, os.cpu_count() or 1, memory)
-        rows = [row for row in self.host.store.rows(SetRow) if row.set != set_id]
-        refuse_twin(spec, (self.host.desired(row).spec for row in rows if row.tombstone is None))
+        # Of a thousand sets, only where something in the document could meet something of theirs.
+        rows = self.host.store.rows(SetRow) if spec.id is not None or spec.networks else []
+        others = [row for row in rows if row.set != set_id and row.tombstone is None]
+        refuse_twin(spec, (self.host.desired(row).spec for row in others))
         allocation = Allocation(
             hostname=known.hostname if known else hostname(spec.appkey, set_id),
             ports=ports(
                 spec.networks,
                 known.ports if known else (),
                 {name: each.address for name, each in self.config.networks.items()},
-                {*self._addresses()},
+                {*self._addresses(rows)},
             ),
             volumes=volumes(spec.volumes, known.volumes if known else ()),
             images=tuple(
@@ -214,8 +216,10 @@ class Local:
             )
         return f"{self.config.agent.registry}/{image}"
 
-    def _addresses(self) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-        for row in self.host.store.rows(SetRow):
+    def _addresses(
+        self, rows: Iterable[SetRow]
+    ) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+        for row in rows:
             for port in self.host.desired(row).allocation.ports:
                 for each in port.addresses:
                     yield ipaddress.ip_interface(each).ip
