@@ -1,7 +1,7 @@
 """Orphans: what lies in the store and no row knows, as crashes leave it; listed, then swept."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from registry import agreement
@@ -61,10 +61,10 @@ async def sweep(
     """
     await _require_agreement(storage)
     found = Orphans()
-    async for page in _pages(storage):
+    async for page in _pages(storage.blobs.objects()):
         unknown = set(await collection.unknown_objects([each.name for each in page]))
+        found.listed = _totals(found.listed, page)
         for each in page:
-            found.listed = Totals(found.listed.blobs + 1, found.listed.bytes + each.size)
             if each.name not in unknown:
                 continue
             if each.made_at >= now - rules.grace:
@@ -76,17 +76,21 @@ async def sweep(
         progress(found.listed.blobs)
         await asyncio.sleep(pause)
     # A whole blob may lie among the uploads, so what is lost of a ledger shows there too.
-    uploads = [each async for each in storage.blobs.uploads()]
-    old = [each for each in uploads if each.made_at < now - rules.grace]
-    ended = set(await _ended(collection, [each.name for each in old]))
-    doomed = _totals(Totals(found.objects, found.bytes), (e for e in old if e.name in ended))
-    found.braked = is_braked(rules, doomed, _totals(found.listed, uploads)) and not force
+    listed, doomed, ended = found.listed, Totals(found.objects, found.bytes), list[str]()
+    async for page in _pages(storage.blobs.uploads()):
+        old = [each.name for each in page if each.made_at < now - rules.grace]
+        over = await _ended(collection, old)
+        listed = _totals(listed, page)
+        doomed = _totals(doomed, [each for each in page if each.name in over])
+        ended += over[: MOST - len(ended)]
+        await asyncio.sleep(pause)
+    found.braked = is_braked(rules, doomed, listed) and not force
     if dry or found.braked:
         return found
     for start in range(0, len(found.names), BATCH):
         await _remove(storage, collection, found, found.names[start : start + BATCH])
         await asyncio.sleep(pause)
-    await _drop_uploads(storage, collection, found, [each.name for each in old])
+    await _drop_uploads(storage, collection, found, ended)
     found.aside = await storage.blobs.sweep_aside(rules.grace)
     return found
 
@@ -106,26 +110,22 @@ async def _remove(
 
 async def _ended(collection: Collection, uploads: Sequence[str]) -> list[str]:
     """Those of *uploads* that are no sessions any more, and that no object came of."""
-    ended: list[str] = []
-    for start in range(0, len(uploads), PAGE):
-        # In this order: of what is no session no object comes any more.
-        gone = await collection.unknown_uploads(uploads[start : start + PAGE])
-        unknown = set(await collection.unknown_objects([first_segment(each) for each in gone]))
-        ended += [each for each in gone if first_segment(each) in unknown]
-    return ended
+    # In this order: of what is no session no object comes any more.
+    gone = await collection.unknown_uploads(uploads)
+    unknown = set(await collection.unknown_objects([first_segment(each) for each in gone]))
+    return [each for each in gone if first_segment(each) in unknown]
 
 
-def _totals(known: Totals, more: Iterable[StoredObject]) -> Totals:
-    sizes = [each.size for each in more]
-    return Totals(known.blobs + len(sizes), known.bytes + sum(sizes))
+def _totals(known: Totals, more: Sequence[StoredObject]) -> Totals:
+    return Totals(known.blobs + len(more), known.bytes + sum(each.size for each in more))
 
 
 async def _drop_uploads(
-    storage: Storage, collection: Collection, found: Orphans, old: Sequence[str]
+    storage: Storage, collection: Collection, found: Orphans, ended: Sequence[str]
 ) -> None:
-    for start in range(0, len(old), BATCH):
+    for start in range(0, len(ended), BATCH):
         await _require_agreement(storage)
-        for upload in await _ended(collection, old[start : start + BATCH]):
+        for upload in await _ended(collection, ended[start : start + BATCH]):
             try:
                 await storage.blobs.discard(upload)
             except RegistryError:
@@ -134,9 +134,9 @@ async def _drop_uploads(
                 found.uploads += 1
 
 
-async def _pages(storage: Storage) -> AsyncIterator[list[StoredObject]]:
+async def _pages(listing: AsyncIterator[StoredObject]) -> AsyncIterator[list[StoredObject]]:
     page: list[StoredObject] = []
-    async for each in storage.blobs.objects():
+    async for each in listing:
         page.append(each)
         if len(page) == PAGE:
             yield page

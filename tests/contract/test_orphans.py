@@ -141,8 +141,11 @@ async def test_segments_of_a_large_object_stay(place: Place) -> None:
     assert Digest.of(again) == held.digest
 
 
-async def test_a_segment_that_became_a_blob_stays_until_its_row_is_gone(place: Place) -> None:
+async def test_a_segment_that_became_a_blob_stays_until_its_row_is_gone(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It lies among the uploads; that is known from the ledger alone."""
+    monkeypatch.setattr(orphans, "PAGE", 1)
     content = b"0123456789abcdef" * 8192
     ledger, blobs = place.storage.ledger, place.storage.blobs
     upload, segments = await push(blobs, content, count=1)
