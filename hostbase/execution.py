@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hostbase.process import Known
+from programs.bounded import give_up
 from programs.converse import converse
 
 _OUTPUT: Final = 1 << 20
@@ -74,11 +75,7 @@ def _end(child: subprocess.Popen[bytes], papers: Path) -> None:
         inside = Known.of(int((papers / "pid").read_text()))
         if inside is not None:
             inside.signal(9)
-    child.kill()
-    for stream in (child.stdin, child.stdout, child.stderr):
-        if stream is not None:
-            stream.close()
-    child.wait()
+    give_up(child)
 
 
 def _failure(log: Path) -> int | None:

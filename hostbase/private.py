@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from volumes.files import flush
+from volumes.files import flush, place
 
 
 def write(path: Path, value: Mapping[str, Any], *, durably: bool = True) -> None:
@@ -20,14 +20,13 @@ def write(path: Path, value: Mapping[str, Any], *, durably: bool = True) -> None
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(json.dumps(value))
-        file.flush()
-        if durably:
-            os.fsync(file.fileno())
-    fresh.rename(path)
-    if durably:
-        # Last, and from below: what the first one brings to the disk, the others find there.
-        for directory in (path.parent, *reversed(made)):
-            flush(directory)
+    if not durably:
+        fresh.rename(path)
+        return
+    place(fresh, path)
+    # Last, and from below: what that brings to the disk, the others find there.
+    for directory in reversed(made):
+        flush(directory)
 
 
 def remove_tree(path: Path) -> None:

@@ -157,8 +157,10 @@ def _require_embedded(settings: Config) -> None:
 def _run(work: Callable[[], Answer]) -> Answer:
     try:
         return work()
-    except (BackupFailed, RegistryError) as error:
+    except BackupFailed as error:
         fail(str(error))
+    except RegistryError as error:
+        fail(error.reason)
 
 
 def _tell_bad(names: list[str]) -> None:
