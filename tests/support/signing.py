@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,3 +232,12 @@ BAD_TOKENS: Mapping[str, Callable[[Forger], str]] = {
     "deep header": lambda _: _nested(5000),
 }
 """What is no access token of the registry, each for one reason."""
+
+
+def bad_headers(forger: Forger) -> Iterator[tuple[str, dict[bytes, bytes]]]:
+    """Each of them as a request says it, by both headers that there are for it."""
+    for name, forge in BAD_TOKENS.items():
+        bad = forge(forger).encode("latin-1", "replace")
+        yield name, {b"Authorization": b"Bearer " + bad}
+        if bad:  # an empty one is none at all
+            yield name, {b"X-Auth-Token": bad}
