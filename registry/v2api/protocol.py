@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with bounds: on what is no body, on a head's time, on what waits.
 
-uvicorn's own accepts a head and trailers of any size, waits for a head's end for ever, and keeps
-any number of requests that were sent in one go.
+uvicorn's own accepts a head and trailers of any size, waits for a head's end for ever, keeps
+any number of requests that were sent in one go, and hangs up on who is still sending.
 """
 
 import asyncio
@@ -10,8 +10,12 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from registry.v2api.lingering import LingeringTransport
+
 HEAD_LIMIT = 64 * 1024
 """Bytes at most of request line and headers, or of trailers, or of a chunk's extensions."""
+GARBAGE_LIMIT = 1024 * 1024
+"""Bytes thrown away at most, after a refusal, of what is not HTTP or has no bounds."""
 HEAD_SECONDS = 30.0
 """From a head's first byte, or from the connection's beginning, to its end."""
 PIPELINED = 64
@@ -30,21 +34,30 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._bare_bytes = 0
         """Bytes that came since the last one of a body."""
         self._in_head = True
+        self._garbled = False
+        """Whether a request was refused whose end cannot be told."""
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a head from now on."""
-        super().connection_made(transport)
+        self._end = LingeringTransport(transport, self._is_sending)
+        super().connection_made(self._end)  # type: ignore[arg-type]
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more."""
         self._disarm()
+        self._end.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Refuse what is no body and does not end, before the parser keeps it."""
+        self._end.came()
         self._bare_bytes += len(data)
+        if self._garbled:
+            if self._bare_bytes > GARBAGE_LIMIT:
+                self._end.end()
+            return
         if self._bare_bytes > HEAD_LIMIT + len(data):
             self._refuse(b"431 Request Header Fields Too Large", b"headers too large")
             return
@@ -80,6 +93,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = True
         self._bare_bytes = 0
         super().on_message_complete()
+        if self._end.lingers:
+            self._end.end()
 
     def on_body(self, body: bytes) -> None:
         """Let a whole piece gather before reading pauses: fewer wakes for each MiB."""
@@ -91,6 +106,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if len(cycle.body) > BODY_BUFFER:
             self.flow.pause_reading()
         cycle.message_event.set()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._garbled = True
+        super().send_400_response(msg)
+
+    def _is_sending(self) -> bool:
+        return self._garbled or not self._in_head
 
     def _arm(self) -> None:
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._late)
@@ -108,6 +131,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _refuse(self, status: bytes, text: bytes) -> None:
         _log.warning("refused a connection's head: %s", text.decode())
         self._disarm()
+        self._garbled = True
         self.transport.write(
             b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n"
             b"connection: close\r\n\r\n%b" % (status, len(text), text)
