@@ -151,8 +151,13 @@ class Side:
     def measure(self, row: Row, seed: int) -> Figures:
         """Run *row* once; the same *seed* sends the same bytes."""
         arguments = [each.format_map(self._digests) for each in row.arguments]
-        writes = row.group in {"push", "image", "memory"}
-        arguments += [f"-seed={seed}"] if writes else []
+        writes = row.group in {"push", "cold", "image", "memory"}
+        seeded = [f"-seed={seed}"] if writes else []
+        arguments += seeded
+        if row.before:
+            self._generator.run(self.server, *row.before, *seeded, token=self._token)
+            self.server.stop()
+            self.server.restart()
         figures = Figures.parse(self._generator.run(self.server, *arguments, token=self._token))
         if self._token:
             self._await_records()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 MIB, GIB = 1 << 20, 1 << 30
 NOBODYS = f"sha256:{'0' * 64}"
 """A blob that nobody pushes."""
+COLD = 16 * 1024
+"""Bytes of a blob that is only asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,21 +22,37 @@ class Scale:
     """Of rows that send requests as fast as they are answered."""
     warm_up: float
     tags: int
+    cold: int
+    """Blobs that are asked for once each, of a server that has just started."""
     memory: int
     project: str = "bench"
     """Of the images that are pushed: one in which the pusher may, where a server asks."""
 
 
-FULL = Scale(rounds=3, repeats=4, duration=1.5, warm_up=0.3, tags=10_000, memory=GIB)
+FULL = Scale(rounds=3, repeats=4, duration=1.5, warm_up=0.3, tags=10_000, cold=1000, memory=GIB)
 QUICK = Scale(
-    rounds=1, push=32 * MIB, repeats=2, duration=0.3, warm_up=0.1, tags=500, memory=128 * MIB
+    rounds=1,
+    push=32 * MIB,
+    repeats=2,
+    duration=0.3,
+    warm_up=0.1,
+    tags=500,
+    cold=200,
+    memory=128 * MIB,
 )
 SWIFT = Scale(
-    rounds=3, repeats=2, duration=3.0, warm_up=0.5, tags=400, memory=128 * MIB, project="east"
+    rounds=3,
+    repeats=2,
+    duration=3.0,
+    warm_up=0.5,
+    tags=400,
+    cold=40,
+    memory=128 * MIB,
+    project="east",
 )
 SWIFT_QUICK = Scale(
     rounds=1, push=32 * MIB, pull=128 * MIB, repeats=2, duration=1.0, warm_up=0.2, tags=100,
-    memory=64 * MIB, project="east",
+    cold=30, memory=64 * MIB, project="east",
 )  # fmt: skip
 """On Swift the peer needs a second for what takes it milliseconds on a disk."""
 
@@ -49,6 +67,8 @@ class Row:
     unit: str
     arguments: tuple[str, ...]
     """For the load generator; {manifest}, {layer} and {blob} stand for digests of the seed."""
+    before: tuple[str, ...] = ()
+    """What the generator does first; the server is started anew after it."""
     once: bool = False
     """Measured in one round only: it takes long by itself, or cannot be repeated."""
 
@@ -68,7 +88,14 @@ class Row:
 
 def make(scale: Scale) -> list[Row]:
     """Answer all rows, in the order in which they run."""
-    return [*_pushes(scale), *_pulls(scale), *_requests(scale), *_images(scale), _memory(scale)]
+    return [
+        *_pushes(scale),
+        *_pulls(scale),
+        *_requests(scale),
+        *_cold(scale),
+        *_images(scale),
+        _memory(scale),
+    ]
 
 
 def _pushes(scale: Scale) -> list[Row]:
@@ -161,6 +188,21 @@ def _requests(scale: Scale) -> list[Row]:
         for streams in (1, 16)
     ]
     return [*made, puts, *pages]
+
+
+def _cold(scale: Scale) -> list[Row]:
+    """Rows of what a replica that did not take the push, or one that has just started, is asked."""
+    blobs: dict[str, str | int] = {"repository": "bench/cold", "count": scale.cold, "size": COLD}
+    return [
+        Row(
+            name=f"blob-head-cold-c{streams}",
+            group="cold",
+            unit="req/s",
+            before=_words(do="push", **blobs),
+            arguments=_words(do="heads", streams=streams, **blobs),
+        )
+        for streams in (1, 16)
+    ]
 
 
 def _images(scale: Scale) -> list[Row]:

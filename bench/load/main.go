@@ -26,12 +26,12 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.do, "do", "", "seed, push, pull, requests, images or tags")
+	flag.StringVar(&o.do, "do", "", "seed, push, pull, requests, heads, images or tags")
 	flag.StringVar(&o.address, "address", "", "host:port of the registry")
 	flag.StringVar(&o.repository, "repository", "bench/seed", "repository")
 	flag.IntVar(&o.pid, "pid", 0, "the server's process")
 	flag.IntVar(&o.streams, "streams", 1, "connections at once")
-	flag.IntVar(&o.count, "count", 1, "blobs for each stream; tags in all")
+	flag.IntVar(&o.count, "count", 1, "blobs for each stream; tags or heads in all")
 	flag.IntVar(&o.status, "status", 200, "what requests must answer")
 	flag.Int64Var(&o.size, "size", 0, "bytes of a blob")
 	flag.Int64Var(&o.seed, "seed", 1, "other seeds make other bytes")
@@ -44,7 +44,7 @@ func main() {
 	flag.DurationVar(&o.every, "every", 250*time.Millisecond, "between two looks at the server's memory")
 	flag.Parse()
 	actions := map[string]func(*options) (any, error){
-		"seed": seed, "push": pushes, "pull": pulls, "requests": requests, "images": images, "tags": tags,
+		"seed": seed, "push": pushes, "pull": pulls, "requests": requests, "heads": heads, "images": images, "tags": tags,
 	}
 	action, known := actions[o.do]
 	if !known || flag.NArg() > 0 {
@@ -131,6 +131,28 @@ func (crew *crew) until(duration time.Duration, one func(stream int, c *client) 
 	}
 	f.Operations = int64(len(all))
 	f.percentiles(all)
+	return f, err
+}
+
+// count runs operations 0 to o.count, each in whatever stream is idle.
+func (crew *crew) count(one func(n int, c *client) error) (figures, error) {
+	took := make([]time.Duration, crew.o.count)
+	var number atomic.Int64
+	f, err := crew.watch(func(_ int, c *client) error {
+		for {
+			n := int(number.Add(1)) - 1
+			if n >= len(took) {
+				return nil
+			}
+			begin := time.Now()
+			if err := one(n, c); err != nil {
+				return err
+			}
+			took[n] = time.Since(begin)
+		}
+	})
+	f.Operations = int64(len(took))
+	f.percentiles(took)
 	return f, err
 }
 
@@ -270,22 +292,22 @@ func tags(o *options) (any, error) {
 	}
 	image := newImage(o.seed, 0)
 	settle()
-	took := make([]time.Duration, o.count)
-	var number atomic.Int64
-	f, err := crew.watch(func(_ int, c *client) error {
-		for {
-			n := int(number.Add(1)) - 1
-			if n >= o.count {
-				return nil
-			}
-			begin := time.Now()
-			if err := image.tag(c, o.repository, fmt.Sprintf("t%05d", n)); err != nil {
-				return err
-			}
-			took[n] = time.Since(begin)
-		}
+	return crew.count(func(n int, c *client) error {
+		return image.tag(c, o.repository, fmt.Sprintf("t%05d", n))
 	})
-	f.Operations = int64(o.count)
-	f.percentiles(took)
-	return f, err
+}
+
+// heads asks once for each blob that a push of one stream with the same seed, count and size sent.
+func heads(o *options) (any, error) {
+	crew, err := newCrew(o)
+	if err != nil {
+		return nil, err
+	}
+	blobs := make([]*content, o.count)
+	for i := range blobs {
+		blobs[i] = newContent(o.seed, int64(i), o.size)
+	}
+	return crew.count(func(n int, c *client) error {
+		return head(c, o.repository, blobs[n])
+	})
 }

@@ -181,6 +181,15 @@ func pull(c *client, repository, digest string, size int64) error {
 	return err
 }
 
+// head asks whether a blob is there.
+func head(c *client, repository string, blob *content) error {
+	answer, err := c.want(200, &request{method: "HEAD", target: "/v2/" + repository + "/blobs/" + blob.digest})
+	if err == nil && (answer.length != blob.size || answer.digest != blob.digest) {
+		err = fmt.Errorf("%s: %d bytes of %q came back", blob.digest, answer.length, answer.digest)
+	}
+	return err
+}
+
 // verify pulls a blob and holds its bytes against its digest.
 func verify(c *client, repository, digest string) error {
 	sum := sha256.New()
