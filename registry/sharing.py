@@ -14,8 +14,6 @@ from registry.storage.storage import Storage
 
 VISIBILITIES = frozenset({"private", "shared", "community", "public"})
 STATUSES = frozenset({"pending", "accepted", "rejected"})
-MEMBERS_LIMIT = 128
-"""Projects that one image may be shared with (Glance: image_member_quota)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,19 +116,13 @@ async def find_member(
 
 async def add_member(
     storage: Storage, caller: Caller, record: ImageRecord, project: str
-) -> Membership | None:
-    """Share with *project*, which must accept it to see it listed; None where it is one already.
+) -> Membership:
+    """Share with *project*, which must accept it to see it listed.
 
-    Raises Denied, also where the image is not shared or has too many members.
+    Raises MemberTaken where it is one already, and Denied, also where the image is not shared or
+    has too many members.
     """
     _require_sharer(caller, record)
-    if record.visibility != "shared":
-        raise Denied("only an image of visibility shared can have members")
-    members = await storage.ledger.list_members(record.id)
-    if any(each.project == project for each in members):
-        return None
-    if len(members) >= MEMBERS_LIMIT:
-        raise Denied(f"an image has at most {MEMBERS_LIMIT} members")
     member = Member(project, "pending")
     shared = await storage.ledger.share_record(record.id, member=member)
     await storage.flusher.flush(shared.position)

@@ -42,8 +42,6 @@ async def post_member(call: Call) -> Response:
             "and begins with a letter or a digit"
         )
     added = await sharing.add_member(call.storage, call.caller, record, project)
-    if added is None:
-        return answers.fault(HTTPStatus.CONFLICT, f"the image is shared with {project} already")
     return JSONResponse(answers.member(added))
 
 

@@ -167,6 +167,12 @@ class TagTaken(Denied):
     status = HTTPStatus.CONFLICT
 
 
+class MemberTaken(Denied):
+    """code-12. The image is shared with the project already, and what that answered stays."""
+
+    status = HTTPStatus.CONFLICT
+
+
 class Unsupported(RegistryError):
     """code-13. The operation, parameter or header is not supported."""
 

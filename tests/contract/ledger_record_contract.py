@@ -2,10 +2,11 @@
 
 import pytest
 
-from registry.oci.errors import ManifestBlobUnknown, ManifestUnknown
+from registry.oci.errors import Denied, ManifestBlobUnknown, ManifestUnknown, MemberTaken
 from registry.oci.names import Tag
 from registry.storage.ports.ledger import Ledger
 from registry.storage.records import ImageRecord, Member
+from registry.storage.sharing import MEMBERS_LIMIT
 from support.ledgers import (
     HATS,
     SHOES,
@@ -197,7 +198,7 @@ class LedgerRecordContract:
         assert await seen() == []
         await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "pending"))
         assert await seen("hats") == ["straw:v1"]
-        await ledger.share_record(boots.id, member=Member("hats", "accepted"))
+        await ledger.share_record(boots.id, answer=Member("hats", "accepted"))
         assert await seen("hats") == ["red/boots:v1", "straw:v1"]
         await ledger.share_record(boots.id, remove_member="hats")
         assert await seen("hats") == ["straw:v1"]
@@ -247,6 +248,31 @@ class LedgerRecordContract:
             await ledger.share_record(boots.id, answer=accepted)
         assert await ledger.list_members(boots.id) == []
         assert (await ledger.find_record(boots.id), await ledger.count_lines()) == before
+
+    async def test_a_member_is_added_once_and_stays_what_it_answered(self, ledger: Ledger) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
+        boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        added, accepted = Member("hats", "pending"), Member("hats", "accepted")
+        with pytest.raises(Denied):
+            await ledger.share_record(boots.id, member=added)  # it is not shared
+        await ledger.share_record(boots.id, visibility="shared", member=added)
+        await ledger.share_record(boots.id, answer=accepted)
+        before = await ledger.find_record(boots.id), await ledger.count_lines()
+        with pytest.raises(MemberTaken):
+            await ledger.share_record(boots.id, member=added)
+        assert await ledger.list_members(boots.id) == [accepted]
+        assert (await ledger.find_record(boots.id), await ledger.count_lines()) == before
+
+    async def test_a_record_has_so_many_members_and_no_more(self, ledger: Ledger) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
+        boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        await ledger.share_record(boots.id, visibility="shared")
+        names = [f"project-{number}" for number in range(MEMBERS_LIMIT)]
+        for name in names:
+            await ledger.share_record(boots.id, member=Member(name, "pending"))
+        with pytest.raises(Denied, match=f"at most {MEMBERS_LIMIT} members"):
+            await ledger.share_record(boots.id, member=Member("one too many", "pending"))
+        assert [each.project for each in await ledger.list_members(boots.id)] == sorted(names)
 
     async def test_what_is_unknown_is_said_to_be(self, ledger: Ledger) -> None:
         with pytest.raises(ManifestUnknown):

@@ -13,6 +13,7 @@ from registry.oci.errors import (
     BlobUnknown,
     ManifestBlobUnknown,
     ManifestUnknown,
+    MemberTaken,
     RegistryError,
     UploadBusy,
 )
@@ -33,7 +34,7 @@ from support.ledgers import (
 )
 
 NAMES = (SHOES, MORE_SHOES, HATS)
-EXPECTED = (BlobUnknown, ManifestUnknown, ManifestBlobUnknown)
+EXPECTED = (BlobUnknown, ManifestUnknown, ManifestBlobUnknown, MemberTaken)
 
 
 @pytest.fixture
@@ -123,6 +124,26 @@ async def test_of_many_who_take_a_session_one_gets_it(ledgers: list[SqlLedger]) 
     taken = await asyncio.gather(*(take(ledgers[n % 2]) for n in range(20)))
     assert sum(taken) == 1
     assert (await ledgers[1].find_upload(SHOES, session.id)).offset == 10
+
+
+async def test_of_many_who_add_a_member_one_does_and_what_it_answers_stays(
+    ledgers: list[SqlLedger],
+) -> None:
+    await ledgers[0].put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1")))
+    record = (await find_by_key(ledgers[0], "shoes", "tag:red/boots:v1")).id
+    await ledgers[0].share_record(record, visibility="shared")
+
+    async def add(number: int) -> bool:
+        ledger = ledgers[number % 2]
+        try:
+            await ledger.share_record(record, member=Member("hats", "pending"))
+        except MemberTaken:
+            return False
+        await ledger.share_record(record, answer=Member("hats", "accepted"))
+        return True
+
+    assert sum(await asyncio.gather(*(add(number) for number in range(20)))) == 1
+    assert await ledgers[1].list_members(record) == [Member("hats", "accepted")]
 
 
 async def test_a_failing_change_undoes_only_itself(ledgers: list[SqlLedger]) -> None:

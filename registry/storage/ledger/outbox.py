@@ -101,9 +101,7 @@ def _begin(connection: Connection, now: float, due: Due, seconds: float) -> Due 
     )
     if due.gone:
         return now_due
-    found = records.find(connection, due.record)
-    shared = tuple((each.project, each.status) for each in records.members(connection, found.id))
-    return replace(now_due, state=RecordState(found, records.uses(connection, found.id), shared))
+    return replace(now_due, state=records.state(connection, due.record))
 
 
 def _done(connection: Connection, now: float, due: Due) -> bool:

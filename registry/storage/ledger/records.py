@@ -182,6 +182,13 @@ def uses(connection: Connection, user: str) -> tuple[str, ...]:
     return _uses(connection, [user]).get(user, ())
 
 
+def state(connection: Connection, wanted: str) -> RecordState:
+    """The record as a change writes it; raises ManifestUnknown."""
+    found = find(connection, wanted)
+    shared = tuple((each.project, each.status) for each in members(connection, wanted))
+    return RecordState(found, uses(connection, wanted), shared)
+
+
 def read(row: Any) -> ImageRecord:
     """A row of the table."""
     return ImageRecord(

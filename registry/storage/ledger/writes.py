@@ -21,7 +21,7 @@ from registry.oci.errors import (
     ManifestUnknown,
 )
 from registry.oci.names import RepositoryName, Tag
-from registry.storage.changes import Change, RecordState
+from registry.storage.changes import Change
 from registry.storage.ledger import records, room
 from registry.storage.ledger.apply import (
     apply,
@@ -48,6 +48,7 @@ from registry.storage.records import (
     Position,
     Shared,
 )
+from registry.storage.sharing import share
 
 NewId = Callable[[], str]
 
@@ -183,32 +184,21 @@ def share_record(
 ) -> Shared:
     """As in Ledger.share_record."""
     lock_project(connection, records.find(connection, wanted).project)
-    present = records.find(connection, wanted)
-    shared = {each.project: each.status for each in records.members(connection, wanted)}
-    if answer is not None:
-        if answer.project not in shared:
-            raise ManifestUnknown("there is no such member of this image")
-        shared[answer.project] = answer.status
-    if added is not None:
-        shared[added.project] = added.status
-    if removed is not None:
-        shared.pop(removed, None)
-    state = RecordState(
-        replace(
-            present,
-            visibility=visibility or present.visibility,
-            updated_at=now,
-            version=present.version + 1,
-        ),
-        records.uses(connection, wanted),
-        tuple(sorted(shared.items())),
+    shared = share(
+        records.state(connection, wanted),
+        now,
+        visibility=visibility,
+        added=added,
+        removed=removed,
+        answer=answer,
+        agreed=agreed,
     )
-    path = present.properties.get("oci_repository", "")
-    where = RepositoryName(present.project, path)
-    change = Change(op="share", repository=where, at=now, records=(state,), agreed=agreed)
+    path = shared.record.properties.get("oci_repository", "")
+    where = RepositoryName(shared.record.project, path)
+    change = Change(op="share", repository=where, at=now, records=(shared,), agreed=agreed)
     here = ensure_repository(connection, change.repository)
     apply(connection, here, change)
-    return Shared(state.record, write_line(connection, change))
+    return Shared(shared.record, write_line(connection, change))
 
 
 def set_limits(connection: Connection, change: Change) -> None:

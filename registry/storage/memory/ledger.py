@@ -34,6 +34,7 @@ from registry.storage.records import (
     Upload,
     new_uuid,
 )
+from registry.storage.sharing import share
 
 
 class MemoryLedger:
@@ -259,7 +260,15 @@ class MemoryLedger:
         agreed: bool = False,
     ) -> Shared:
         now, state = self._clock(), self._find_record(record)
-        newer = records.share(state, now, visibility, member, remove_member, answer)
+        newer = share(
+            state,
+            now,
+            visibility=visibility,
+            added=member,
+            removed=remove_member,
+            answer=answer,
+            agreed=agreed,
+        )
         path = newer.record.properties.get("oci_repository", "")
         repository = RepositoryName(newer.record.project, path)
         change = Change("share", repository, now, records=(newer,), agreed=agreed)

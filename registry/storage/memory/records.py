@@ -1,11 +1,9 @@
 """Image records in a list: who sees which, and who may."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
-from registry.oci.errors import ManifestUnknown
 from registry.storage.changes import RecordState
-from registry.storage.records import ImageRecord, Member
+from registry.storage.records import ImageRecord
 
 
 def list_seen(
@@ -30,34 +28,6 @@ def list_seen(
         return found
     mark = _age(after)
     return [each for each in found if _age(each) != mark and (_age(each) < mark) == descending]
-
-
-def share(
-    state: RecordState,
-    now: float,
-    visibility: str | None,
-    added: Member | None,
-    removed: str | None,
-    answer: Member | None,
-) -> RecordState:
-    """*state* after Ledger.share_record."""
-    members = dict(state.members)
-    if answer is not None:
-        if answer.project not in members:
-            raise ManifestUnknown("there is no such member of this image")
-        members[answer.project] = answer.status
-    if added is not None:
-        members[added.project] = added.status
-    if removed is not None:
-        members.pop(removed, None)
-    present = state.record
-    newer = replace(
-        present,
-        visibility=visibility or present.visibility,
-        updated_at=now,
-        version=present.version + 1,
-    )
-    return replace(state, record=newer, members=tuple(sorted(members.items())))
 
 
 def _is_seen(state: RecordState, projects: set[str] | None) -> bool:

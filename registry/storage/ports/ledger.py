@@ -233,10 +233,13 @@ class Ledger(Protocol):
         answer: Member | None = None,
         agreed: bool = False,
     ) -> Shared:
-        """Change who may see a record; raises ManifestUnknown. A member given is added or set.
+        """Change who may see a record; raises ManifestUnknown.
 
+        *member* is added: MemberTaken where it is one already, which stays as it is, and Denied
+        where the record is not shared or has too many.
         *answer*: what a member says itself; ManifestUnknown where it is none, or no more.
-        *agreed*: the image service says so already, and whoever replays it knows that.
+        *agreed*: the image service says so already, and whoever replays it knows that; a member
+        given is added or set.
         """
         ...
 

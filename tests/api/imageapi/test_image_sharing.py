@@ -1,5 +1,6 @@
 """Who sees an image: visibility, members; and what deleting one does."""
 
+import asyncio
 import json
 from functools import partial
 from pathlib import Path
@@ -194,6 +195,43 @@ async def test_a_visibility_is_said_to_be_set_once_the_journal_has_it(
     assert await storage.journal.heads() == await storage.ledger.heads()
 
 
+class SlowLedger(SqlLedger):
+    """The first change of who sees a record is held up right before it is made."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def share_record(self, *given: Any, **named: Any) -> Shared:
+        if not self.begun.is_set():
+            self.begun.set()
+            await self.go_on.wait()
+        return await super().share_record(*given, **named)
+
+
+async def test_who_accepted_stays_a_member_however_late_another_shares_with_him(
+    client: httpx.AsyncClient, storage: Storage, tmp_path: Path, mona: Caller, carol: Caller
+) -> None:
+    await push(client)
+    record = await mona.find("app:1")
+    await mona.set_visibility(record, "shared")
+    slow = storage.ledger = SlowLedger(f"sqlite:///{tmp_path}/ledger.db")
+    try:
+        late = asyncio.create_task(mona.share(record, "hats"))
+        await asyncio.wait_for(slow.begun.wait(), 10)
+        assert (await mona.share(record, "hats")).status_code == 200
+        assert (await carol.answer(record, "hats", "accepted")).status_code == 200
+        before = await mona.show(record)
+        slow.go_on.set()
+        assert is_fault(await late, 409)
+        assert is_fault(await mona.share(record, "hats"), 409)
+        assert await mona.members(record) == {"hats": "accepted"}
+        assert (await mona.show(record)).json() == before.json()
+        assert await carol.names() == {"app:1"}
+    finally:
+        await slow.close()
+
+
 async def test_members_are_told_to_the_owner_and_each_to_itself(
     client: httpx.AsyncClient, mona: Caller, bob: Caller, carol: Caller
 ) -> None:
@@ -255,4 +293,8 @@ async def test_an_image_has_128_members_at_most(client: httpx.AsyncClient, mona:
     for number in range(128):
         assert (await mona.share(record, f"project-{number}")).status_code == 200
     assert is_fault(await mona.share(record, "hats"), 403)
+    assert len(await mona.members(record)) == 128
+    assert (await mona.unshare(record, "project-0")).status_code == 204
+    answers = await asyncio.gather(*(mona.share(record, f"late-{n}") for n in range(8)))
+    assert sorted(each.status_code for each in answers) == [200] + 7 * [403]
     assert len(await mona.members(record)) == 128

@@ -1,6 +1,7 @@
 """From the outbox to the image service and back: who may see."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -21,16 +22,15 @@ class TestSharing:
         await catalogue.settle()
         for key in (TAG, REPOSITORY):
             record = (await catalogue.record(key)).id
-            for visibility, member, removed in (
-                ("shared", Member("hats", "pending"), None),
-                (None, Member("hats", "accepted"), None),
-                (None, Member("gloves", "pending"), None),
-                (None, None, "hats"),
-                ("public", None, None),
+            share = partial(catalogue.ledger.share_record, record)
+            for change in (
+                partial(share, visibility="shared", member=Member("hats", "pending")),
+                partial(share, answer=Member("hats", "accepted")),
+                partial(share, member=Member("gloves", "pending")),
+                partial(share, remove_member="hats"),
+                partial(share, visibility="public"),
             ):
-                await catalogue.ledger.share_record(
-                    record, visibility=visibility, member=member, remove_member=removed
-                )
+                await change()
                 await catalogue.settle()
                 await catalogue.hold_same()
 

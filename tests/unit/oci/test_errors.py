@@ -41,6 +41,7 @@ STATUS = {
     "Denied": 403,
     "QuotaExceeded": 403,
     "TagTaken": 409,
+    "MemberTaken": 409,
     "Unsupported": 400,
     "MethodUnsupported": 405,
     "RouteUnknown": 404,
