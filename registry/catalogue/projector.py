@@ -226,7 +226,9 @@ class Projector:
         for project in there.keys() - wanted.keys():
             await self._images.remove_member(image, project)
         for project, status in wanted.items():
-            if there.get(project) != status:
+            if project not in there:
+                await self._images.add_member(image, project, status)
+            elif there[project] != status:
                 await self._images.set_member(image, project, status)
 
     # -- what is no more --------------------------------------------------------------------------

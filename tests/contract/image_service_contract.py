@@ -64,6 +64,7 @@ class ImageServiceContract:
             images.find(nobody.id),
             images.change(nobody, replace(nobody, name="x")),
             images.members(nobody.id),
+            images.add_member(nobody.id, east, "pending"),
             images.set_member(nobody.id, east, "pending"),
             images.remove_member(nobody.id, east),
         ):
@@ -109,8 +110,13 @@ class ImageServiceContract:
         image = a_layer(east, visibility="shared")
         await images.create(image)
         assert await images.members(image.id) == {}
+        with pytest.raises(Absent):
+            await images.set_member(image.id, west, "accepted")
+        await images.add_member(image.id, west, "pending")
         for status in ("pending", "accepted", "accepted", "rejected"):
             await images.set_member(image.id, west, status)
+            assert await images.members(image.id) == {west: status}
+            await images.add_member(image.id, west, "pending")
             assert await images.members(image.id) == {west: status}
         private = replace(image, visibility="private")
         await images.change(image, private)
@@ -119,3 +125,7 @@ class ImageServiceContract:
         for _ in range(2):
             await images.remove_member(image.id, west)
             assert await images.members(image.id) == {}
+        for status in ("rejected", "accepted", "pending"):
+            await images.add_member(image.id, west, status)
+            assert await images.members(image.id) == {west: status}
+            await images.remove_member(image.id, west)

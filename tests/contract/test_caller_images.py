@@ -87,6 +87,7 @@ async def test_who_sees_an_image_is_what_glance_says(
     assert await who_sees(street, seen_by, image) == {"alice"}
     await street.change(image, "shared")
     assert await who_sees(street, seen_by, image) == {"alice"}
+    await street.images.add_member(image, street.west.id, "rejected")
     for status in ("pending", "accepted", "rejected"):
         await street.images.set_member(image, street.west.id, status)
         assert await who_sees(street, seen_by, image) == {"alice", "bob"}, status
@@ -102,7 +103,7 @@ async def test_many_are_seen_as_each_alone(street: Street, seen_by: GlanceCaller
     made = {word: await street.make(word) for word in ("private", "shared", "community", "public")}
     for status in ("pending", "accepted", "rejected"):
         made[status] = await street.make("shared")
-        await street.images.set_member(made[status], street.west.id, status)
+        await street.images.add_member(made[status], street.west.id, status)
     every = [*made.values(), str(uuid.uuid4())]
     for token in street.tokens.values():
         alone = [await seen_by.find_seen(token, street.east.id, [each]) for each in every]

@@ -65,6 +65,10 @@ class SpoiltImageService(MemoryImageService):
         with self._spoilt("", image):
             return await super().members(image)
 
+    async def add_member(self, image: str, project: str, status: str) -> None:
+        with self._spoilt("add_member", image):
+            await super().add_member(image, project, status)
+
     async def set_member(self, image: str, project: str, status: str) -> None:
         with self._spoilt("set_member", image):
             await super().set_member(image, project, status)

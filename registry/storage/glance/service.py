@@ -16,6 +16,8 @@ RAW: Final = "raw"
 """The disk format where Glance was not told of docker."""
 FORMATS: Final = 600.0
 """Seconds for which it is remembered which of them Glance takes."""
+PENDING: Final = "pending"
+"""What Glance itself says of a new member."""
 CONFLICT: Final = frozenset({HTTPStatus.CONFLICT})
 FORBIDDEN: Final = frozenset({HTTPStatus.FORBIDDEN})
 STANDARD: Final = frozenset(
@@ -129,10 +131,15 @@ class GlanceImageService:
             return {}
         return {each["member_id"]: each["status"] for each in document["members"]}
 
+    async def add_member(self, image: str, project: str, status: str) -> None:
+        path, asked = f"/images/{image}/members", {"member": project}
+        said, _ = await self._client.ask(HTTPMethod.POST, path, asked, meant=CONFLICT)
+        if said != HTTPStatus.CONFLICT and status != PENDING:
+            await self.set_member(image, project, status)
+
     async def set_member(self, image: str, project: str, status: str) -> None:
-        path = f"/images/{image}/members"
-        await self._client.ask(HTTPMethod.POST, path, {"member": project}, meant=CONFLICT)
-        await self._client.ask(HTTPMethod.PUT, f"{path}/{project}", {"status": status})
+        path = f"/images/{image}/members/{project}"
+        await self._client.ask(HTTPMethod.PUT, path, {"status": status})
 
     async def remove_member(self, image: str, project: str) -> None:
         try:

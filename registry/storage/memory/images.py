@@ -48,8 +48,14 @@ class MemoryImageService:
         found = await self.find(image)
         return dict(self.shared[image]) if found.visibility == "shared" else {}
 
+    async def add_member(self, image: str, project: str, status: str) -> None:
+        await self.find(image)
+        self.shared[image].setdefault(project, status)
+
     async def set_member(self, image: str, project: str, status: str) -> None:
         await self.find(image)
+        if project not in self.shared[image]:
+            raise Absent(project)
         self.shared[image][project] = status
 
     async def remove_member(self, image: str, project: str) -> None:

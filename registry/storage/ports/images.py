@@ -72,8 +72,15 @@ class ImageService(Protocol):
         """Status by project; empty where its visibility is not ``shared``. Raises Absent."""
         ...
 
+    async def add_member(self, image: str, project: str, status: str) -> None:
+        """Share a shared image with *project*; of one that is a member already all stays.
+
+        Raises Absent.
+        """
+        ...
+
     async def set_member(self, image: str, project: str, status: str) -> None:
-        """Share a shared image with *project*. Raises Absent."""
+        """Have *project*, a member, say *status*. Raises Absent, also where it is none."""
         ...
 
     async def remove_member(self, image: str, project: str) -> None:

@@ -74,6 +74,31 @@ class TestSharing:
         await catalogue.settle()
         await catalogue.hold_same()
 
+    async def test_who_accepts_out_there_while_he_is_made_a_member_has_accepted(
+        self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await catalogue.push("v1")
+        tag = (await catalogue.record(TAG)).id
+        share = partial(catalogue.ledger.share_record, tag)
+        await share(visibility="shared", member=Member("gloves", "pending"))
+        await catalogue.settle()
+        change = catalogue.images.change
+
+        async def accept_meanwhile(before: Image, after: Image) -> None:
+            await change(before, after)
+            if after.id == tag:
+                catalogue.images.shared[tag]["hats"] = "accepted"
+
+        await share(member=Member("hats", "pending"))
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(catalogue.images, "change", accept_meanwhile)
+            await catalogue.settle()
+        assert catalogue.images.shared[tag] == {"gloves": "pending", "hats": "accepted"}
+        await catalogue.sweep()
+        await catalogue.settle()
+        assert catalogue.images.shared[tag] == {"gloves": "pending", "hats": "accepted"}
+        await catalogue.hold_same()
+
     async def test_a_ledger_that_was_rebuilt_believes_what_is_out_there(
         self, catalogue: Catalogue
     ) -> None:
