@@ -12,7 +12,7 @@ from typing import Any, Final
 from runspec.bundle import CAPABILITIES, PATH
 from setspec.normal import Container, Limits, Readiness, Stop, TcpProbe, Workload
 from setspec.units import MIB
-from sshd.login import Login
+from sshd.login import GROUP, Login
 
 Json = dict[str, Any]
 HERE: Final = "/dev/berth"
@@ -85,9 +85,9 @@ def config(container: Json, beside: Beside) -> Json:
 
 
 def dropbear(start: Sequence[str], login: Login) -> list[str]:
-    """Its words: in the foreground, telling its output; for root's group alone."""
+    """Its words: in the foreground, telling its output; for root alone."""
     words = [*start, "-F", "-E", "-m", "-p", str(PORT), "-P", f"{HERE}.pid"]
-    words += ["-r", f"{LOGIN}/dropbear_key", "-G", "root"]
+    words += ["-r", f"{LOGIN}/dropbear_key", "-G", GROUP]
     return words if login.password else [*words, "-s"]
 
 

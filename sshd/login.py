@@ -4,6 +4,8 @@ Nothing of this is written into the container: the files are mounted where sshd 
 else. So neither a hash nor a key is ever in a writable layer, or in an image made of one.
 """
 
+import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +15,9 @@ from runspec.users import Account, find
 
 READ: Final = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/shells")
 """The files of an image that this is made out of."""
+GROUP: Final = "berth-ssh"
+"""The group of those whom dropbear lets in."""
+_FIRST_GROUP: Final = 1 << 30
 _NOBODY_COMES_IN: Final = "*"
 _SHELLS: Final = ("/bin/sh", "/bin/csh")
 """What getusershell(3) takes for known where there is no /etc/shells."""
@@ -34,8 +39,11 @@ class Login:
 
 
 def root_of(image: Mapping[str, str]) -> Account:
-    """Root's account in an image; its home is where its keys are looked for."""
-    return find("0", image["/etc/passwd"], image["/etc/group"])
+    """Root's account in an image; its home is where its keys are looked for.
+
+    By his name, which is what servers go by: others may have his number, too.
+    """
+    return find("root", image["/etc/passwd"], image["/etc/group"])
 
 
 def replaced(image: Mapping[str, str], login: Login) -> dict[str, str]:
@@ -44,8 +52,6 @@ def replaced(image: Mapping[str, str], login: Login) -> dict[str, str]:
     Raises CannotRun where root has no shell.
     """
     made = {"/etc/shadow": shadow(image["/etc/shadow"], login.password)}
-    if not _has_group(image["/etc/group"], "root"):  # without it dropbear would let in others
-        made["/etc/group"] = f"root:x:0:\n{image['/etc/group']}"
     shell = _shell(image["/etc/passwd"])
     if shell is None:
         made["/etc/passwd"] = f"root:x:0:0:root:/root:/bin/sh\n{image['/etc/passwd']}"
@@ -53,7 +59,7 @@ def replaced(image: Mapping[str, str], login: Login) -> dict[str, str]:
         raise CannotRun(
             f"ssh: root's shell in the image is {shell}: build the image with another one"
         )
-    elif shell not in (image["/etc/shells"].split() or _SHELLS):
+    elif shell not in _shells(image["/etc/shells"]):
         shells = image["/etc/shells"] or "".join(f"{each}\n" for each in _SHELLS)
         made["/etc/shells"] = f"{shells.rstrip()}\n{shell}\n"
     return made
@@ -61,9 +67,21 @@ def replaced(image: Mapping[str, str], login: Login) -> dict[str, str]:
 
 def shadow(text: str, password: str | None) -> str:
     """A shadow file with root's hash; without one no password opens. Others keep their lines."""
-    others = [line for line in text.splitlines() if line and not line.startswith("root:")]
+    others = [line for line in text.split("\n") if line and not line.startswith("root:")]
     lines = [f"root:{password or _NOBODY_COMES_IN}::0:99999:7:::", *others]
     return "".join(f"{line}\n" for line in lines)
+
+
+def closed_group(image: Mapping[str, str]) -> str:
+    """A group file with one more group, in which is root and nobody else.
+
+    Root's own will not do: images have accounts in it, or with his number, who are not meant to
+    come in. A group that no file names has no number there either, as leading zeros change nothing.
+    """
+    named = re.findall("[1-9][0-9]*", image["/etc/passwd"] + image["/etc/group"])
+    taken = frozenset(named)
+    number = next(each for each in itertools.count(_FIRST_GROUP) if str(each) not in taken)
+    return f"{GROUP}:x:{number}:root\n{image['/etc/group']}"
 
 
 def has_account(passwd: str, name: str) -> bool:
@@ -71,8 +89,9 @@ def has_account(passwd: str, name: str) -> bool:
     return any(fields[0] == name for fields in _entries(passwd))
 
 
-def _has_group(group: str, name: str) -> bool:
-    return any(line.startswith(f"{name}:") for line in group.splitlines())
+def _shells(text: str) -> tuple[str, ...]:
+    """What getusershell(3) finds: of each line the first path, none behind a #."""
+    return tuple(re.findall(r"^[^#/\n]*(/[^\s#]*)", text, re.MULTILINE)) if text else _SHELLS
 
 
 def _shell(passwd: str) -> str | None:
@@ -84,7 +103,7 @@ def _shell(passwd: str) -> str | None:
 
 
 def _entries(passwd: str) -> Iterator[list[str]]:
-    for line in passwd.splitlines():
+    for line in passwd.split("\n"):
         fields = line.split(":")
         if len(fields) >= 7:
             yield fields

@@ -11,7 +11,7 @@ from runspec.limits import CannotRun
 from sshd import bundle, hostkey
 from sshd.bundle import Beside, Json
 from sshd.kit import KitMissing, kit, words
-from sshd.login import READ, Login, has_account, replaced, root_of, shadow
+from sshd.login import READ, Login, closed_group, has_account, replaced, root_of, shadow
 from volumes import files
 
 _PRIVATE: Final = 0o600
@@ -43,12 +43,13 @@ def lay_out(
     """
     root = Path(container["root"]["path"])
     try:
-        image = {path: inroot.read(root, path).decode("utf-8", "replace") for path in READ}
+        image = {path: _text(inroot.read(root, path)) for path in READ}
         seen = replaced(image, login)
         has_own = inroot.is_program(root, bundle.IMAGES_SSHD)
         if has_own and has_account(image["/etc/passwd"], "sshd"):
             start, binds = bundle.openssh(), {}
         else:
+            seen["/etc/group"] = closed_group(image)
             tools = kit(place.kits)
             start = bundle.dropbear(words(tools, bundle.KIT), login)
             keys = f"{root_of(image).home.rstrip('/')}/.ssh/authorized_keys"
@@ -66,7 +67,7 @@ def change_password(place: Place, password: str | None) -> None:
     """Have another hash open the door, for sshd that runs too; nothing where none was laid out."""
     path = _own(place.home, "/etc/shadow")
     if path.exists():
-        _put(path, shadow(path.read_text(), password).encode(), _PRIVATE)
+        _put(path, _bytes(shadow(_text(path.read_bytes()), password)), _PRIVATE)
 
 
 def _write(place: Place, login: Login, seen: Mapping[str, str]) -> None:
@@ -78,13 +79,29 @@ def _write(place: Place, login: Login, seen: Mapping[str, str]) -> None:
         _put(fresh, hostkey.make(), _PRIVATE)
         files.place(fresh, place.key)
     private = place.key.read_bytes()
+    try:
+        dropbears = hostkey.for_dropbear(private)
+    except hostkey.Damaged:
+        raise NoLogin(
+            f"ssh: {place.key} is no host key any more: put it back, or remove it, "
+            "and another one is made, which clients do not know"
+        ) from None
     _put(place.home / "host_key", private, _PRIVATE)
-    _put(place.home / "dropbear_key", hostkey.for_dropbear(private), _PRIVATE)
+    _put(place.home / "dropbear_key", dropbears, _PRIVATE)
     _put(place.home / "authorized_keys", login.authorized_keys.encode(), _PRIVATE)
     _put(place.home / "sshd_config", bundle.sshd_config(login).encode(), _PRIVATE)
     for path, text in seen.items():
         mode = _PRIVATE if path == "/etc/shadow" else _PUBLIC
-        _put(_own(place.home, path), text.encode(), mode)
+        _put(_own(place.home, path), _bytes(text), mode)
+
+
+def _text(data: bytes) -> str:
+    """A file of an image, of which every byte is kept, whatever its encoding is."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _own(home: Path, path: str) -> Path:

@@ -97,6 +97,33 @@ def test_root_alone_is_let_in_by_an_image_without_his_group(agent: Agent, client
     agent.delete(desired)
 
 
+def test_who_is_in_roots_group_or_has_his_number_is_not_let_in_as_he_is(
+    agent: Agent, client: Client
+) -> None:
+    """Images have such accounts; who made them did not think of a door."""
+    desired = placed(shop(
+        {"image": "many:1"}, networks=NETWORK, ssh={"password": PASSWORD, "keys": [client.public]}
+    ))  # fmt: skip
+    others = {"toor": "0:0", "web": "1000:0", "member": "1001:1001"}
+    hashes = "".join(f"{name}:{hashed('another horse')}:1::::::\n" for name in others)
+    agent.images.add("many:1", "sha256:" + "ab" * 32, {"config": {"Cmd": ["/bin/run.sh"]}}, {
+        "bin/run.sh": "#!/bin/sh\nwhile true; do sleep 0.1; done\n",
+        "etc/passwd": "".join(f"{name}:x:{ids}::/home:/bin/sh\n" for name, ids in others.items())
+        + "root:x:0:0::/root:/bin/sh\n",
+        "etc/group": "root:x:0:member\n",
+        "etc/shadow": f"root:*:1::::::\n{hashes}",
+        "home/.ssh/authorized_keys": f"{client.public}\n",
+    })  # fmt: skip
+    let_in(agent, client, desired)
+    assert client.run(agent, desired, "id -un", password=PASSWORD).output == "toor\n"  # root, too
+    assert client.run(agent, desired, "echo $HOME").output == "/root\n"
+    for name in others:
+        for password in ("another horse", None):
+            refused = client.run(agent, desired, "id", user=name, password=password)
+            assert (refused.code, refused.output) == (255, ""), name
+    agent.delete(desired)
+
+
 def test_what_is_done_by_ssh_counts_against_the_containers_limits(
     agent: Agent, client: Client
 ) -> None:

@@ -23,10 +23,20 @@ def test_a_user_is_found_by_name_and_by_number(user: str, account: Account) -> N
     assert find(user, USERS, GROUPS) == account
 
 
-@pytest.mark.parametrize("user", ["nobody", "broken", "web:nothing"])
+@pytest.mark.parametrize(
+    "user",
+    ["nobody", "broken", "web:nothing", "long", "9" * 5000, "web:" + "9" * 5000, "4294967295", "٣"],
+)
 def test_a_name_that_the_image_does_not_know_is_told(user: str) -> None:
+    long = f"long:x:{'9' * 5000}:0::/:/bin/sh\n"
     with pytest.raises(CannotRun, match="write another"):
-        find(user, USERS, GROUPS)
+        find(user, USERS + long, f"{GROUPS}many:x:{'9' * 5000}:web\n")
+
+
+def test_only_a_newline_ends_a_line() -> None:
+    for end in ("\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"):
+        accounts = f"a:x:5:5:{end}web:x:0:0::/:/bin/sh\n{USERS}"
+        assert find("web", accounts, GROUPS).uid == 1000
 
 
 def test_root_is_known_without_any_passwd() -> None:

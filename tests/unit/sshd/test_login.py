@@ -14,9 +14,9 @@ from runspec.limits import CannotRun
 from sshd import bundle, hostkey
 from sshd.bundle import Beside
 from sshd.kit import KitMissing, kit, words
-from sshd.login import READ, Login, replaced, shadow
+from sshd.login import GROUP, READ, Login, closed_group, replaced, root_of, shadow
 from sshd.password import PASSWORD, hashed, is_hash_of
-from sshd.place import Place, change_password
+from sshd.place import NoLogin, Place, change_password, lay_out
 
 ROOT = "root:x:0:0::/root:/bin/sh\n"
 LOGIN = Login(keys=("ssh-ed25519 AAAA me",), password="$6$salt$hash")  # noqa: S106
@@ -32,23 +32,43 @@ def image(accounts: str = "", shells: str = "") -> dict[str, str]:
     [
         (image(ROOT), {"/etc/shadow"}),
         (image(ROOT, shells="/bin/sh\n"), {"/etc/shadow"}),
-        ({**image(ROOT), "/etc/group": "web:x:1:\n"}, {"/etc/shadow", "/etc/group"}),
+        (image(f"toor:x:0:0::/:/bin/toor\x85root:x:0:0::/:/bin/bash\n{ROOT}"), {"/etc/shadow"}),
         (image("root::0:0::/root:\n"), {"/etc/shadow"}),
         (image(), {"/etc/shadow", "/etc/passwd"}),
         (image("web:x:1:1::/:/bin/sh\n"), {"/etc/shadow", "/etc/passwd"}),
         (image("broken\n"), {"/etc/shadow", "/etc/passwd"}),
         (image(ROOT.replace("/bin/sh", "/bin/bash")), {"/etc/shadow", "/etc/shells"}),
         (image(ROOT, shells="/bin/ash\n"), {"/etc/shadow", "/etc/shells"}),
+        (
+            image(ROOT, shells="# neither /bin/sh\n/bin/ash # nor /bin/sh\n/bin/dash /bin/sh\n"),
+            {"/etc/shadow", "/etc/shells"},
+        ),
+        (image(ROOT, shells="\n"), {"/etc/shadow", "/etc/shells"}),
+        (image(ROOT, shells="  /bin/sh#usual\n"), {"/etc/shadow"}),
     ],
 )
 def test_of_etc_only_that_is_another_which_must_be(seen: dict[str, str], paths: set[str]) -> None:
     made = replaced(seen, LOGIN)
     assert set(made) == paths
     assert made.get("/etc/passwd", ROOT).startswith("root:x:0:0:")
-    assert made.get("/etc/group", "root:x:0:\nweb:x:1:\n") == "root:x:0:\nweb:x:1:\n"
     if "/etc/shells" in made:
         shell = seen["/etc/passwd"].strip().rpartition(":")[2]
         assert made["/etc/shells"].endswith(f"\n{shell}\n")
+
+
+def test_whom_dropbear_lets_in_has_a_group_in_which_nobody_else_is() -> None:
+    taken = [str((1 << 30) + number) for number in range(5)]
+    accounts = f"{ROOT}a:x:5:{taken[0]}::/:\nb:x:0{taken[1]}:+00{taken[2]}::/:\n"
+    seen = {**image(accounts), "/etc/group": f"root:x:0:web\nc:x:{taken[3]}:web\n{GROUP}:x:7:web\n"}
+    made = closed_group(seen)
+    assert made == f"{GROUP}:x:{taken[4]}:root\n{seen['/etc/group']}"
+    assert bundle.dropbear(["d"], LOGIN)[-2:] == ["-G", GROUP]
+    assert closed_group(image("9" * 5000)).startswith(f"{GROUP}:x:{taken[0]}:root\n")
+
+
+def test_root_is_who_has_his_name_not_his_number() -> None:
+    assert root_of(image(f"toor:x:0:0::/toor:/bin/sh\n{ROOT}")).home == "/root"
+    assert root_of(image("toor:x:0:0::/toor:/bin/sh\n")).home == "/root"  # as he is put there
 
 
 def test_roots_hash_takes_the_place_of_the_images_and_others_keep_theirs() -> None:
@@ -57,6 +77,8 @@ def test_roots_hash_takes_the_place_of_the_images_and_others_keep_theirs() -> No
     assert made == "root:$6$salt$hash::0:99999:7:::\nweb:$6$x$y:1::::::\n"
     assert shadow(text, None).splitlines()[0] == "root:*::0:99999:7:::"
     assert shadow(made, "$6$new$hash").count("root:") == 1
+    odd = "web:*:1\x85root:::\x0cx::\u2028root::\r\n"  # one line, to the C library
+    assert shadow(odd, None) == f"root:*::0:99999:7:::\n{odd}"
 
 
 @pytest.mark.parametrize("shell", ["/sbin/nologin", "/usr/bin/false"])
@@ -202,6 +224,40 @@ def test_a_changed_password_leaves_the_file_whole_at_every_moment(tmp_path: Path
         thread.join()
     assert torn == []
     assert shown.stat().st_ino == inode  # it is mounted
+
+
+def container_in(root: Path) -> dict[str, Any]:
+    (root / "etc").mkdir(parents=True)
+    (root / "etc/shadow").write_bytes(b"root:!:1::::::\nw\xf6b:*:1::::::\n")
+    return {
+        "ociVersion": "1.0.2",
+        "process": {"rlimits": []},
+        "root": {"path": str(root)},
+        "mounts": [],
+        "linux": {"namespaces": [], "resources": {"devices": []}},
+    }
+
+
+def test_of_the_images_files_every_byte_is_kept(tmp_path: Path) -> None:
+    place = Place(home=tmp_path / "home", key=tmp_path / "set/ssh/key", kits=tmp_path / "kits")
+    (tmp_path / "set").mkdir()
+    container = container_in(tmp_path / "root")
+    made = lay_out(place, container, LOGIN, pid=1, cgroup="/c", seccomp=None)
+    shown = {each["destination"]: Path(each["source"]) for each in made["mounts"]}
+    change_password(place, "$6$new$hash")
+    others = b"w\xf6b:*:1::::::\n"
+    assert shown["/etc/shadow"].read_bytes() == b"root:$6$new$hash::0:99999:7:::\n" + others
+
+
+@pytest.mark.parametrize("text", [b"", b"no key", b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
+def test_a_damaged_host_key_is_told_and_lets_nobody_in(tmp_path: Path, text: bytes) -> None:
+    place = Place(home=tmp_path / "home", key=tmp_path / "key", kits=tmp_path / "kits")
+    place.key.write_bytes(text)
+    assert hostkey.kept(place.key) == ()  # the set's status is told all the same
+    container = container_in(tmp_path / "root")
+    with pytest.raises(NoLogin, match="is no host key any more"):
+        lay_out(place, container, LOGIN, pid=1, cgroup="/c", seccomp=None)
+    assert place.key.read_bytes() == text
 
 
 def test_a_hash_is_known_by_its_password_and_by_no_other() -> None:
