@@ -10,6 +10,7 @@ from registry.oci.errors import Denied, ManifestUnknown, Unsupported
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ports.ledger import Ledger
 from registry.storage.records import ImageRecord, Member
+from registry.storage.sharing import Answer, Invitation, Visibility, Withdrawal
 from registry.storage.storage import Storage
 
 VISIBILITIES = frozenset({"private", "shared", "community", "public"})
@@ -89,7 +90,7 @@ async def set_visibility(
     if visibility not in VISIBILITIES:
         raise Unsupported(f"visibility must be one of {', '.join(sorted(VISIBILITIES))}")
     _require_sharer(caller, record)
-    shared = await storage.ledger.share_record(record.id, visibility=visibility)
+    shared = await storage.ledger.share_record(record.id, Visibility(visibility))
     await storage.flusher.flush(shared.position)
     return shared.record
 
@@ -123,10 +124,9 @@ async def add_member(
     has too many members.
     """
     _require_sharer(caller, record)
-    member = Member(project, "pending")
-    shared = await storage.ledger.share_record(record.id, member=member)
+    shared = await storage.ledger.share_record(record.id, Invitation(project))
     await storage.flusher.flush(shared.position)
-    return Membership(shared.record, member)
+    return Membership(shared.record, Member(project, "pending"))
 
 
 async def answer_member(
@@ -140,7 +140,7 @@ async def answer_member(
     if not caller.is_of(project):
         raise Denied(f"only {project} itself may accept or reject the image")
     answer = Member(project, status)
-    shared = await storage.ledger.share_record(record.id, answer=answer)
+    shared = await storage.ledger.share_record(record.id, Answer(answer))
     await storage.flusher.flush(shared.position)
     return Membership(shared.record, answer)
 
@@ -151,7 +151,7 @@ async def remove_member(
     """Share with *project* no longer. Raises Denied and ManifestUnknown."""
     _require_sharer(caller, record)
     await find_member(storage, caller, record, project)
-    shared = await storage.ledger.share_record(record.id, remove_member=project)
+    shared = await storage.ledger.share_record(record.id, Withdrawal(project))
     await storage.flusher.flush(shared.position)
 
 

@@ -14,7 +14,8 @@ from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.changes import RecordState
 from registry.storage.images import image_of
 from registry.storage.ports.images import Absent, Image, ImageService, Refused, Taken
-from registry.storage.ports.projection import Due, Lag, Outbox, Sharing, Sightings
+from registry.storage.ports.projection import Due, Lag, Outbox, Sightings
+from registry.storage.sharing import Sharing
 from registry.storage.storage import Storage
 
 LEASE: Final = 120.0
@@ -202,7 +203,7 @@ class Projector:
         sharing, present = await find_sharing(self._images, found), Sharing.of_state(state)
         if _was_changed(due, sharing):
             if sharing != present:
-                await adopt(self._storage, self._sightings, state.record, present, sharing)
+                await adopt(self._storage, self._sightings, state.record, sharing)
             state = RecordState(
                 replace(state.record, visibility=sharing.visibility), state.uses, sharing.members
             )

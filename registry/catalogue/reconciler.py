@@ -11,8 +11,9 @@ from registry.catalogue.adopting import adopt, find_sharing
 from registry.oci.errors import ManifestUnknown, StorageUnavailable
 from registry.storage.images import differences, image_of
 from registry.storage.ports.images import Absent, Image, ImageService
-from registry.storage.ports.projection import Outbox, Sharing, Sighting, Sightings
+from registry.storage.ports.projection import Outbox, Sighting, Sightings
 from registry.storage.records import ImageRecord
+from registry.storage.sharing import Sharing
 from registry.storage.storage import Storage
 
 PAGE: Final = 100
@@ -98,7 +99,7 @@ class Reconciler:
         try:
             seen = await find_sharing(self._images, found)
             if seen != present:
-                await adopt(self._storage, self._sightings, record, present, seen)
+                await adopt(self._storage, self._sightings, record, seen)
                 self._report.shared += 1
         except (Absent, ManifestUnknown):  # it ended meanwhile
             return

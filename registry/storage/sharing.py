@@ -1,42 +1,107 @@
-"""Who sees an image record, changed: the one place of the rule, for every ledger. Pure."""
+"""Who sees an image record, and how that changes: the one place of the rule, for every ledger."""
 
-from dataclasses import replace
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final, Self, assert_never
 
 from registry.oci.errors import Denied, ManifestUnknown, MemberTaken
-from registry.storage.changes import RecordState
+from registry.oci.names import RepositoryName
+from registry.storage.changes import Change, RecordState
 from registry.storage.records import Member
 
 MEMBERS_LIMIT: Final = 128
 """Projects that one image may be shared with (Glance: image_member_quota)."""
 
 
-def share(
-    state: RecordState,
-    now: float,
-    *,
-    visibility: str | None,
-    added: Member | None,
-    removed: str | None,
-    answer: Member | None,
-    agreed: bool,
-) -> RecordState:
-    """*state* after Ledger.share_record, which holds whatever keeps others from changing it."""
-    present = state.record
-    visibility = visibility or present.visibility
-    members = dict(state.members)
-    if answer is not None:
-        if answer.project not in members:
-            raise ManifestUnknown("there is no such member of this image")
-        members[answer.project] = answer.status
-    if added is not None:
-        if not agreed:
-            _require_place(visibility, members, added.project)
-        members[added.project] = added.status
-    if removed is not None:
-        members.pop(removed, None)
-    newer = replace(present, visibility=visibility, updated_at=now, version=present.version + 1)
-    return replace(state, record=newer, members=tuple(sorted(members.items())))
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Who sees a record beside its own project."""
+
+    visibility: str
+    members: tuple[tuple[str, str], ...] = ()
+    """(project, status), by project; empty where the visibility is not ``shared``."""
+
+    @classmethod
+    def of(cls, visibility: str, members: Iterable[tuple[str, str]]) -> Self:
+        """Members count only where the visibility is ``shared``."""
+        return cls(visibility, tuple(sorted(members)) if visibility == "shared" else ())
+
+    @classmethod
+    def of_state(cls, state: RecordState) -> Self:
+        """As the ledger has it."""
+        return cls.of(state.record.visibility, state.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """The record becomes ``private``, ``shared``, ``community`` or ``public``."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A shared record is shared with *project* too, which has not answered yet."""
+
+    project: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a member says itself."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """The record is shared with *project* no more."""
+
+    project: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The image service says so already, and whoever replays it knows that."""
+
+    sharing: Sharing
+
+
+SharingChange = Visibility | Invitation | Answer | Withdrawal | Agreement
+
+
+def share(state: RecordState, now: float, how: SharingChange) -> Change:
+    """The change as in Ledger.share_record, which keeps others from changing *state*. Pure.
+
+    Members are kept while the visibility is another than ``shared``.
+    """
+    record, members = state.record, dict(state.members)
+    visibility = record.visibility
+    match how:
+        case Visibility(word):
+            visibility = word
+        case Invitation(project):
+            _require_place(visibility, members, project)
+            members[project] = "pending"
+        case Answer(Member(project, status)):
+            if project not in members:
+                raise ManifestUnknown("there is no such member of this image")
+            members[project] = status
+        case Withdrawal(project):
+            members.pop(project, None)
+        case Agreement(sharing):
+            visibility = sharing.visibility
+            members = dict(sharing.members) if visibility == "shared" else members
+        case _:
+            assert_never(how)
+    newer = replace(record, visibility=visibility, updated_at=now, version=record.version + 1)
+    return Change(
+        op="share",
+        repository=RepositoryName(record.project, record.properties.get("oci_repository", "")),
+        at=now,
+        records=(replace(state, record=newer, members=tuple(sorted(members.items()))),),
+        agreed=isinstance(how, Agreement),
+    )
 
 
 def _require_place(visibility: str, members: dict[str, str], project: str) -> None:

@@ -10,7 +10,8 @@ from registry.oci.errors import BlobUnknown, ManifestUnknown, StorageUnavailable
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.ports.ledger import Ledger
-from registry.storage.records import JournalLine, Member, Position, StoreIdentity
+from registry.storage.records import JournalLine, Position, StoreIdentity
+from registry.storage.sharing import Visibility
 from support.ledgers import (
     HATS,
     MORE_SHOES,
@@ -20,6 +21,7 @@ from support.ledgers import (
     find_by_key,
     manifest,
     put,
+    share_with,
     store,
     tagged,
 )
@@ -42,7 +44,7 @@ async def change_everything(ledger: Ledger) -> None:
     await ledger.unlink_blob(HATS, blob("sole").digest)
     await ledger.delete_manifest(SHOES, manifest("c").digest)
     boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
-    await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "accepted"))
+    await share_with(ledger, boots.id, "hats")
 
 
 async def observe(ledger: Ledger) -> dict[str, object]:
@@ -155,7 +157,7 @@ class LedgerJournalContract:
             ledger.put_manifest(put(HATS, "a")),
             ledger.delete_tag(SHOES, Tag.parse("v1")),
             ledger.delete_manifest(SHOES, manifest("a").digest),
-            ledger.share_record(record.id, visibility="public"),
+            ledger.share_record(record.id, Visibility("public")),
         ):
             with pytest.raises(StorageUnavailable):
                 await change

@@ -6,7 +6,15 @@ from registry.oci.errors import Denied, ManifestBlobUnknown, ManifestUnknown, Me
 from registry.oci.names import Tag
 from registry.storage.ports.ledger import Ledger
 from registry.storage.records import ImageRecord, Member
-from registry.storage.sharing import MEMBERS_LIMIT
+from registry.storage.sharing import (
+    MEMBERS_LIMIT,
+    Agreement,
+    Answer,
+    Invitation,
+    Sharing,
+    Visibility,
+    Withdrawal,
+)
 from support.ledgers import (
     HATS,
     SHOES,
@@ -16,6 +24,7 @@ from support.ledgers import (
     platform,
     put,
     put_index,
+    share_with,
     tagged,
 )
 
@@ -196,21 +205,21 @@ class LedgerRecordContract:
 
         assert await seen("hats") == ["straw:v1"]
         assert await seen() == []
-        await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "pending"))
+        await share_with(ledger, boots.id, "hats", "pending")
         assert await seen("hats") == ["straw:v1"]
-        await ledger.share_record(boots.id, answer=Member("hats", "accepted"))
+        await ledger.share_record(boots.id, Answer(Member("hats", "accepted")))
         assert await seen("hats") == ["red/boots:v1", "straw:v1"]
-        await ledger.share_record(boots.id, remove_member="hats")
+        await ledger.share_record(boots.id, Withdrawal("hats"))
         assert await seen("hats") == ["straw:v1"]
-        await ledger.share_record(boots.id, visibility="public")
+        await ledger.share_record(boots.id, Visibility("public"))
         assert await seen("hats") == ["red/boots:v1", "straw:v1"]
         assert await seen() == ["red/boots:v1"]
 
     async def test_sharing_is_kept_while_a_tag_moves(self, ledger: Ledger) -> None:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
         boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
-        await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "accepted"))
-        await ledger.share_record(boots.id, member=Member("gloves", "pending"))
+        await share_with(ledger, boots.id, "hats")
+        await ledger.share_record(boots.id, Invitation("gloves"))
         await ledger.put_manifest(put(SHOES, "b", "v1", drafts=tagged(SHOES, "v1", "y")))
         assert (await ledger.find_record(boots.id)).visibility == "shared"
         members = [Member("gloves", "pending"), Member("hats", "accepted")]
@@ -221,12 +230,13 @@ class LedgerRecordContract:
     ) -> None:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
         boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
-        hats = Member("hats", "pending")
         for change in (
-            ledger.share_record(boots.id, visibility="shared", member=hats),
-            ledger.share_record(boots.id, answer=Member("hats", "accepted")),
-            ledger.share_record(boots.id, remove_member="hats"),
-            ledger.share_record(boots.id, visibility="public"),
+            ledger.share_record(boots.id, Visibility("shared")),
+            ledger.share_record(boots.id, Invitation("hats")),
+            ledger.share_record(boots.id, Answer(Member("hats", "accepted"))),
+            ledger.share_record(boots.id, Withdrawal("hats")),
+            ledger.share_record(boots.id, Agreement(Sharing("shared", (("gloves", "pending"),)))),
+            ledger.share_record(boots.id, Visibility("public")),
         ):
             shared = await change
             assert shared.record == await ledger.find_record(boots.id)
@@ -239,39 +249,50 @@ class LedgerRecordContract:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
         boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
         accepted = Member("hats", "accepted")
-        await ledger.share_record(boots.id, visibility="shared", member=Member("hats", "pending"))
-        await ledger.share_record(boots.id, answer=accepted)
+        await share_with(ledger, boots.id, "hats")
         assert await ledger.list_members(boots.id) == [accepted]
-        await ledger.share_record(boots.id, remove_member="hats")
+        await ledger.share_record(boots.id, Withdrawal("hats"))
         before = await ledger.find_record(boots.id), await ledger.count_lines()
         with pytest.raises(ManifestUnknown):
-            await ledger.share_record(boots.id, answer=accepted)
+            await ledger.share_record(boots.id, Answer(accepted))
         assert await ledger.list_members(boots.id) == []
         assert (await ledger.find_record(boots.id), await ledger.count_lines()) == before
 
     async def test_a_member_is_added_once_and_stays_what_it_answered(self, ledger: Ledger) -> None:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
         boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
-        added, accepted = Member("hats", "pending"), Member("hats", "accepted")
         with pytest.raises(Denied):
-            await ledger.share_record(boots.id, member=added)  # it is not shared
-        await ledger.share_record(boots.id, visibility="shared", member=added)
-        await ledger.share_record(boots.id, answer=accepted)
+            await ledger.share_record(boots.id, Invitation("hats"))  # it is not shared
+        await share_with(ledger, boots.id, "hats")
         before = await ledger.find_record(boots.id), await ledger.count_lines()
         with pytest.raises(MemberTaken):
-            await ledger.share_record(boots.id, member=added)
-        assert await ledger.list_members(boots.id) == [accepted]
+            await ledger.share_record(boots.id, Invitation("hats"))
+        assert await ledger.list_members(boots.id) == [Member("hats", "accepted")]
         assert (await ledger.find_record(boots.id), await ledger.count_lines()) == before
+
+    async def test_what_is_agreed_takes_the_place_of_what_was_said_here(
+        self, ledger: Ledger
+    ) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
+        boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        await share_with(ledger, boots.id, "hats")
+        told = Sharing("shared", (("gloves", "rejected"), ("hats", "pending")))
+        members = [Member(*each) for each in told.members]
+        for agreed in (told, Sharing("public"), told, Sharing("shared")):
+            await ledger.share_record(boots.id, Agreement(agreed))
+            assert (await ledger.find_record(boots.id)).visibility == agreed.visibility
+            kept = [] if agreed == Sharing("shared") else members  # with others it is not asked
+            assert await ledger.list_members(boots.id) == kept
 
     async def test_a_record_has_so_many_members_and_no_more(self, ledger: Ledger) -> None:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
         boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
-        await ledger.share_record(boots.id, visibility="shared")
+        await ledger.share_record(boots.id, Visibility("shared"))
         names = [f"project-{number}" for number in range(MEMBERS_LIMIT)]
         for name in names:
-            await ledger.share_record(boots.id, member=Member(name, "pending"))
+            await ledger.share_record(boots.id, Invitation(name))
         with pytest.raises(Denied, match=f"at most {MEMBERS_LIMIT} members"):
-            await ledger.share_record(boots.id, member=Member("one too many", "pending"))
+            await ledger.share_record(boots.id, Invitation("one too many"))
         assert [each.project for each in await ledger.list_members(boots.id)] == sorted(names)
 
     async def test_what_is_unknown_is_said_to_be(self, ledger: Ledger) -> None:
@@ -280,6 +301,6 @@ class LedgerRecordContract:
         with pytest.raises(ManifestUnknown):
             await find_by_key(ledger, "shoes", "tag:red/boots:v1")
         with pytest.raises(ManifestUnknown):
-            await ledger.share_record("unknown", visibility="public")
+            await ledger.share_record("unknown", Visibility("public"))
         with pytest.raises(ManifestUnknown):
             await ledger.list_members("unknown")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from contract.outbox_ids_contract import OutboxLagContract, OutboxRenameContract
 from registry.storage.ledger import SqlLedger
-from registry.storage.ports.projection import REFUSALS, Due, Lag, Sharing
-from registry.storage.records import Member
+from registry.storage.ports.projection import REFUSALS, Due, Lag
+from registry.storage.sharing import Sharing, Visibility
 from support.ledgers import (
     HATS,
     SHOES,
@@ -15,6 +15,7 @@ from support.ledgers import (
     platform,
     put,
     put_index,
+    share_with,
     tagged,
 )
 from support.outboxes import LEASE, V1, begin, drain, keys, lease, push, send
@@ -83,11 +84,10 @@ class OutboxLeaseContract:
     async def test_the_state_is_that_of_the_moment(self, ledger: SqlLedger) -> None:
         await push(ledger, "v1")
         record = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
-        member = Member("hats", "accepted")
         due = next(each for each in await lease(ledger) if each.record == record.id)
-        await ledger.share_record(record.id, visibility="shared", member=member)
+        await share_with(ledger, record.id, "hats")
         begun = await begin(ledger, due)
-        assert begun.version == due.version + 1
+        assert begun.version == due.version + 3
         assert begun.state is not None
         assert begun.state.record == await ledger.find_record(record.id)
         assert begun.state.members == (("hats", "accepted"),)
@@ -101,8 +101,7 @@ class OutboxLeaseContract:
         first = await begin(ledger, first)
         assert first.agreed is None
         assert await ledger.outbox.done(first)
-        member = Member("hats", "accepted")
-        await ledger.share_record(record.id, visibility="shared", member=member)
+        await share_with(ledger, record.id, "hats")
         second = await begin(ledger, (await lease(ledger))[0])
         assert second.agreed == Sharing("private")
         assert second.state is not None
@@ -124,7 +123,7 @@ class OutboxLeaseContract:
         for due in dues[:-1]:
             await send(ledger, due)
         tag = await begin(ledger, dues[-1])
-        await ledger.share_record(tag.record, visibility="shared")
+        await ledger.share_record(tag.record, Visibility("shared"))
         assert await lease(ledger) == []
         assert await ledger.outbox.done(tag)
         assert await drain(ledger) == ["tag:red/boots:v1"]

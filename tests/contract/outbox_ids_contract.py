@@ -7,8 +7,8 @@ from registry.oci.errors import ManifestUnknown
 from registry.storage.folding import Fold
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory.ledger import MemoryLedger
-from registry.storage.ports.projection import Lag, Sharing
-from registry.storage.records import Member
+from registry.storage.ports.projection import Lag
+from registry.storage.sharing import Agreement, Sharing, Visibility
 from support.ledgers import (
     SHOES,
     Clock,
@@ -17,6 +17,7 @@ from support.ledgers import (
     platform,
     put,
     put_index,
+    share_with,
     tagged,
 )
 from support.outboxes import LEASE, V1, begin, drain, keys, lease, push, send
@@ -42,7 +43,7 @@ class OutboxRenameContract:
     async def test_a_renamed_record_is_shared_with_nobody(self, ledger: SqlLedger) -> None:
         await push(ledger, "v1", "base")
         before = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
-        await ledger.share_record(before.id, visibility="shared", member=Member("hats", "accepted"))
+        await share_with(ledger, before.id, "hats")
         dues = await lease(ledger)
         for due in dues[:-1]:
             await send(ledger, due)
@@ -166,16 +167,16 @@ class OutboxLagContract:
         }
 
     async def test_a_ledger_put_back_learns_what_was_agreed_since(self, ledger: SqlLedger) -> None:
-        source, hats = MemoryLedger(), Member("hats", "accepted")
+        source, hats = MemoryLedger(), Sharing("shared", (("hats", "accepted"),))
         await source.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1")))
         tag = (await find_by_key(source, "shoes", "tag:red/boots:v1")).id
-        await source.share_record(tag, visibility="shared", member=hats, agreed=True)
+        await source.share_record(tag, Agreement(hats))
         lines = await source.pending_lines()
         await ledger.replay(lines)
         await drain(ledger)
-        await source.share_record(tag, remove_member="hats", agreed=True)
+        await source.share_record(tag, Agreement(Sharing("shared")))
         # It is shared once more out there, which nobody has looked at; and here, which is not sent.
-        await source.share_record(tag, visibility="public")
+        await source.share_record(tag, Visibility("public"))
         lines = await source.pending_lines()
         await ledger.replay(lines)
         begun = await begin(ledger, (await lease(ledger))[0])

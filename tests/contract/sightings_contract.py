@@ -6,8 +6,8 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
-from registry.storage.ports.projection import ABSENCE, Sharing
-from registry.storage.records import Member
+from registry.storage.ports.projection import ABSENCE
+from registry.storage.sharing import Sharing
 from support.ledgers import (
     HATS,
     SHOES,
@@ -17,6 +17,7 @@ from support.ledgers import (
     manifest,
     put,
     put_index,
+    share_with,
     store,
     tagged,
 )
@@ -50,8 +51,7 @@ class SightingsContract:
         assert {each.sent_at for each in (first, second)} == {clock.now}
         assert await ledger.sightings.list_sent(limit=1) == [first]
         assert await ledger.sightings.list_sent(after=first.state.record.id, limit=9) == [second]
-        member = Member("hats", "pending")
-        await ledger.share_record(tag.id, visibility="shared", member=member)
+        await share_with(ledger, tag.id, "hats", "pending")
         assert len(await ledger.sightings.list_sent(limit=9)) == 1
         await drain(ledger)
         shared = {each.state.record.id: each for each in await ledger.sightings.list_sent(limit=9)}

@@ -40,6 +40,7 @@ from registry.storage.ledger import (
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.ledger.schema import metadata
 from registry.storage.records import Position, Segment, Shared, StoreIdentity, Upload
+from registry.storage.sharing import Visibility
 from support.barriers import Work, meet
 from support.ledgers import (
     HATS,
@@ -221,7 +222,7 @@ MEETINGS: Final = {
     ),
     "a push and a record that is shared": Meeting(
         put_under("b", "v9"),
-        lambda place: lambda c: writes.share_record(c, NOW, place.record, "shared", None, None),
+        lambda place: lambda c: writes.share_record(c, NOW, place.record, Visibility("shared")),
         PROJECT, both(is_line, is_shared), both(is_line, is_shared),
     ),
     "a push and the deletion of the repository": Meeting(

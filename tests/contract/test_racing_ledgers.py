@@ -21,6 +21,7 @@ from registry.oci.names import Tag
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.records import BlobRecord, Member, Segment
+from registry.storage.sharing import Answer, Invitation, Visibility
 from support.ledgers import (
     HATS,
     MORE_SHOES,
@@ -29,6 +30,7 @@ from support.ledgers import (
     find_by_key,
     manifest,
     put,
+    share_with,
     store,
     tagged,
 )
@@ -56,7 +58,7 @@ def step(ledger: SqlLedger, chance: random.Random) -> Coroutine[Any, Any, Any]:
 
     async def share() -> None:
         record = await find_by_key(ledger, "shoes", boots)
-        await ledger.share_record(record.id, visibility="shared", member=Member("hats", "accepted"))
+        await share_with(ledger, record.id, "hats")
 
     return chance.choice(
         [
@@ -131,15 +133,15 @@ async def test_of_many_who_add_a_member_one_does_and_what_it_answers_stays(
 ) -> None:
     await ledgers[0].put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1")))
     record = (await find_by_key(ledgers[0], "shoes", "tag:red/boots:v1")).id
-    await ledgers[0].share_record(record, visibility="shared")
+    await ledgers[0].share_record(record, Visibility("shared"))
 
     async def add(number: int) -> bool:
         ledger = ledgers[number % 2]
         try:
-            await ledger.share_record(record, member=Member("hats", "pending"))
+            await ledger.share_record(record, Invitation("hats"))
         except MemberTaken:
             return False
-        await ledger.share_record(record, answer=Member("hats", "accepted"))
+        await ledger.share_record(record, Answer(Member("hats", "accepted")))
         return True
 
     assert sum(await asyncio.gather(*(add(number) for number in range(20)))) == 1

@@ -18,6 +18,15 @@ from registry.storage.ledger import SqlLedger
 from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.ports.ledger import Ledger
 from registry.storage.records import JournalLine, Member, Segment, Upload
+from registry.storage.sharing import (
+    Agreement,
+    Answer,
+    Invitation,
+    Sharing,
+    SharingChange,
+    Visibility,
+    Withdrawal,
+)
 from support.ledgers import (
     HATS,
     MORE_SHOES,
@@ -43,6 +52,19 @@ CONTENT = {"a": (), "b": ("sole",), "c": ("lace",), "d": ("lace", "sole")}
 """The blobs that a manifest names: one digest, one content."""
 ABOUT = {"c": "a", "d": "c"}
 """The subjects."""
+
+WHO = st.sampled_from(["hats", "gloves"])
+MEMBERS = st.builds(Member, WHO, st.sampled_from(["pending", "accepted"]))
+WORD = st.sampled_from(["shared", "shared", "public", "private"])
+HOW = st.one_of(
+    WORD.map(Visibility),
+    WHO.map(Invitation),
+    MEMBERS.map(Answer),
+    WHO.map(Withdrawal),
+    st.builds(
+        lambda word, one: Agreement(Sharing.of(word, [(one.project, one.status)])), WORD, MEMBERS
+    ),
+)
 
 Outcome = tuple[str, Any]
 
@@ -145,25 +167,12 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(
         name=NAMES,
         tag=TAGS,
-        visibility=st.none() | st.sampled_from(["shared", "public", "private"]),
-        who=st.sampled_from(["hats", "gloves"]),
-        status=st.none() | st.sampled_from(["pending", "accepted"]),
+        how=HOW,
     )
-    def share(
-        self,
-        name: RepositoryName,
-        tag: str,
-        visibility: str | None,
-        who: str,
-        status: str | None,
-    ) -> None:
+    def share(self, name: RepositoryName, tag: str, how: SharingChange) -> None:
         async def work(ledger: Ledger) -> Any:
             record = await find_by_key(ledger, name.project, f"tag:{name.path}:{tag}")
-            added = None if status is None else Member(who, status)
-            removed = who if status is None else None
-            return await ledger.share_record(
-                record.id, visibility=visibility, member=added, remove_member=removed
-            )
+            return await ledger.share_record(record.id, how)
 
         self.both(work)
 

@@ -30,6 +30,7 @@ from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger, leasing, schema
 from registry.storage.ports.projection import Due
+from registry.storage.sharing import Visibility
 from support.ledgers import (
     HATS,
     SHOES,
@@ -131,7 +132,7 @@ class OutboxMachine(RuleBasedStateMachine):
             else:
                 record = await find_by_key(self.ledger, name.project, f"tag:{name.path}:{tag}")
                 if change == "share":
-                    await self.ledger.share_record(record.id, visibility="shared")
+                    await self.ledger.share_record(record.id, Visibility("shared"))
                 elif self.service.images.pop(record.id, None):
                     await self.outbox.mark([record.id])
 

@@ -9,8 +9,8 @@ import httpx
 from registry.oci.descriptor import OCI_INDEX
 from registry.storage.images import image_of
 from registry.storage.ledger import SqlLedger
-from registry.storage.ports.projection import Sharing
 from registry.storage.records import ImageRecord
+from registry.storage.sharing import Sharing
 from support.faultactor import Actor
 from support.faultmodel import Pushed, Wrong
 from support.faultsharing import Glance, may_see

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from registry.storage.ports.projection import Sharing
+from registry.storage.sharing import Sharing
 from support.faultactor import Actor
 from support.faultasker import NOT_NOW
 from support.faultmodel import Wrong

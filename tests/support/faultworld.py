@@ -17,7 +17,7 @@ from registry import people, stores, wiring
 from registry.config import Config
 from registry.oci.errors import RegistryError
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.ports.projection import Sharing
+from registry.storage.sharing import Sharing
 from registry.storage.storage import Storage
 from support.faultledgers import FileLedger, ServerLedger
 from support.faultmodel import Repository, Wrong

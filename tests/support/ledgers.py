@@ -17,7 +17,8 @@ from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
 from registry.storage.ports.ledger import Ledger
-from registry.storage.records import BlobRecord, ImageRecord, ManifestPut, ManifestRecord
+from registry.storage.records import BlobRecord, ImageRecord, ManifestPut, ManifestRecord, Member
+from registry.storage.sharing import Answer, Invitation, Visibility
 
 SHOES = RepositoryName("shoes", "red/boots")
 HATS = RepositoryName("hats", "straw")
@@ -146,6 +147,13 @@ async def store(ledger: Ledger, name: RepositoryName, *blobs: BlobRecord) -> Non
     """Blobs that came in one request each."""
     for each in blobs:
         await ledger.finish_upload(name, None, each)
+
+
+async def share_with(ledger: Ledger, record: str, project: str, status: str = "accepted") -> None:
+    """Share *record* with *project*, which answers."""
+    await ledger.share_record(record, Visibility("shared"))
+    await ledger.share_record(record, Invitation(project))
+    await ledger.share_record(record, Answer(Member(project, status)))
 
 
 async def find_by_key(ledger: Ledger, project: str, key: str) -> ImageRecord:

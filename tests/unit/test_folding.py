@@ -17,7 +17,7 @@ from registry.storage.folding import NEVER, Fold
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.memory.names import Names
-from registry.storage.records import JournalLine, Member, Position
+from registry.storage.records import JournalLine, Position
 from support.ledgers import (
     HATS,
     MORE_SHOES,
@@ -28,6 +28,7 @@ from support.ledgers import (
     platform,
     put,
     put_index,
+    share_with,
     tagged,
 )
 
@@ -81,8 +82,7 @@ async def carry_out(ledger: MemoryLedger, step: Any) -> None:
             found = await ledger.list_records(projects=None, filters={}, limit=100)
             if found:
                 record = found[number % len(found)]
-                member = Member("others", "accepted")
-                await ledger.share_record(record.id, visibility="shared", member=member)
+                await share_with(ledger, record.id, "others")
         case _:
             raise AssertionError(step)
 

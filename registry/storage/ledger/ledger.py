@@ -45,6 +45,7 @@ from registry.storage.records import (
     Upload,
     new_uuid,
 )
+from registry.storage.sharing import SharingChange
 
 
 class SqlLedger:
@@ -268,27 +269,9 @@ class SqlLedger:
             lambda c: records.listed(c, projects, filters, after, limit, descending=descending)
         )
 
-    async def share_record(
-        self,
-        record: str,
-        *,
-        visibility: str | None = None,
-        member: Member | None = None,
-        remove_member: str | None = None,
-        answer: Member | None = None,
-        agreed: bool = False,
-    ) -> Shared:
+    async def share_record(self, record: str, how: SharingChange) -> Shared:
         return await self._database.write(
-            lambda c: writes.share_record(
-                c,
-                self._now(c),
-                record,
-                visibility,
-                member,
-                remove_member,
-                answer=answer,
-                agreed=agreed,
-            )
+            lambda c: writes.share_record(c, self._now(c), record, how)
         )
 
     async def list_members(self, record: str) -> list[Member]:

@@ -16,8 +16,9 @@ from registry.storage.ledger.database import Database
 from registry.storage.ledger.lines import lock_project, write_line
 from registry.storage.ledger.prepared import upsert
 from registry.storage.ledger.schema import outbox, projected, record, record_use
-from registry.storage.ports.projection import REFUSALS, Due, Lag, Sharing
+from registry.storage.ports.projection import REFUSALS, Due, Lag
 from registry.storage.records import ImageRecord, Position
+from registry.storage.sharing import Sharing
 
 LONGEST_PAUSE = 300.0
 """Seconds at most until a refused record is tried again."""

@@ -26,8 +26,8 @@ from registry.storage.ledger.schema import (
     trash_reference,
 )
 from registry.storage.ledger.writes import set_limits
-from registry.storage.ports.projection import Sharing
 from registry.storage.records import JournalLine
+from registry.storage.sharing import Sharing
 
 _REACH = upsert(project, "sequence", without=["limits"])
 

@@ -24,8 +24,9 @@ from registry.storage.ledger.schema import (
     repository,
     tag,
 )
-from registry.storage.ports.projection import ABSENCE, Sharing, Sighting
+from registry.storage.ports.projection import ABSENCE, Sighting
 from registry.storage.records import ImageRecord, Position
+from registry.storage.sharing import Sharing
 
 CLOSURE = 1000
 """Manifests at most that one tag opens."""

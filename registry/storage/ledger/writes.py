@@ -44,11 +44,10 @@ from registry.storage.ledger.schema import (
 from registry.storage.records import (
     BlobRecord,
     ManifestPut,
-    Member,
     Position,
     Shared,
 )
-from registry.storage.sharing import share
+from registry.storage.sharing import SharingChange, share
 
 NewId = Callable[[], str]
 
@@ -171,34 +170,12 @@ def unlink_blob(
     return write_line(connection, change)
 
 
-def share_record(
-    connection: Connection,
-    now: float,
-    wanted: str,
-    visibility: str | None,
-    added: Member | None,
-    removed: str | None,
-    *,
-    answer: Member | None = None,
-    agreed: bool = False,
-) -> Shared:
+def share_record(connection: Connection, now: float, wanted: str, how: SharingChange) -> Shared:
     """As in Ledger.share_record."""
     lock_project(connection, records.find(connection, wanted).project)
-    shared = share(
-        records.state(connection, wanted),
-        now,
-        visibility=visibility,
-        added=added,
-        removed=removed,
-        answer=answer,
-        agreed=agreed,
-    )
-    path = shared.record.properties.get("oci_repository", "")
-    where = RepositoryName(shared.record.project, path)
-    change = Change(op="share", repository=where, at=now, records=(shared,), agreed=agreed)
-    here = ensure_repository(connection, change.repository)
-    apply(connection, here, change)
-    return Shared(shared.record, write_line(connection, change))
+    change = share(records.state(connection, wanted), now, how)
+    apply(connection, ensure_repository(connection, change.repository), change)
+    return Shared(change.records[0].record, write_line(connection, change))
 
 
 def set_limits(connection: Connection, change: Change) -> None:

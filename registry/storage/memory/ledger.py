@@ -34,7 +34,7 @@ from registry.storage.records import (
     Upload,
     new_uuid,
 )
-from registry.storage.sharing import share
+from registry.storage.sharing import SharingChange, share
 
 
 class MemoryLedger:
@@ -249,30 +249,9 @@ class MemoryLedger:
         )
         return [state.record for state in states[:limit]]
 
-    async def share_record(
-        self,
-        record: str,
-        *,
-        visibility: str | None = None,
-        member: Member | None = None,
-        remove_member: str | None = None,
-        answer: Member | None = None,
-        agreed: bool = False,
-    ) -> Shared:
-        now, state = self._clock(), self._find_record(record)
-        newer = share(
-            state,
-            now,
-            visibility=visibility,
-            added=member,
-            removed=remove_member,
-            answer=answer,
-            agreed=agreed,
-        )
-        path = newer.record.properties.get("oci_repository", "")
-        repository = RepositoryName(newer.record.project, path)
-        change = Change("share", repository, now, records=(newer,), agreed=agreed)
-        return Shared(newer.record, self._change(change))
+    async def share_record(self, record: str, how: SharingChange) -> Shared:
+        change = share(self._find_record(record), self._clock(), how)
+        return Shared(change.records[0].record, self._change(change))
 
     async def list_members(self, record: str) -> list[Member]:
         return [Member(*each) for each in self._find_record(record).members]

@@ -20,6 +20,7 @@ from registry.storage.records import (
     StoreIdentity,
     Upload,
 )
+from registry.storage.sharing import SharingChange
 
 DOUBT: Final = "the ledger was out of reach: whether it is as it was is being looked at"
 """What is said between an interruption of the ledger and the next comparison with the store."""
@@ -223,23 +224,12 @@ class Ledger(Protocol):
         """
         ...
 
-    async def share_record(
-        self,
-        record: str,
-        *,
-        visibility: str | None = None,
-        member: Member | None = None,
-        remove_member: str | None = None,
-        answer: Member | None = None,
-        agreed: bool = False,
-    ) -> Shared:
+    async def share_record(self, record: str, how: SharingChange) -> Shared:
         """Change who may see a record; raises ManifestUnknown.
 
-        *member* is added: MemberTaken where it is one already, which stays as it is, and Denied
-        where the record is not shared or has too many.
-        *answer*: what a member says itself; ManifestUnknown where it is none, or no more.
-        *agreed*: the image service says so already, and whoever replays it knows that; a member
-        given is added or set.
+        An Invitation raises MemberTaken where the project is a member already, which stays as it
+        is, and Denied where the record is not shared or has too many. An Answer raises
+        ManifestUnknown where it is of no member, or of one no more.
         """
         ...
 

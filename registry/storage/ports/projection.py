@@ -1,37 +1,19 @@
 """Image records on their way to the cloud's image service, and seen there: ports of a ledger."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
 from registry.storage.changes import RecordState
 from registry.storage.records import ImageRecord, Position
+from registry.storage.sharing import Sharing
 
 REFUSALS: Final = 10
 """After which a record is parked."""
 ABSENCE: Final = 600.0
 """Seconds between two looks that must both find a record missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sharing:
-    """Who sees a record beside its own project."""
-
-    visibility: str
-    members: tuple[tuple[str, str], ...] = ()
-    """(project, status), by project; empty where the visibility is not ``shared``."""
-
-    @classmethod
-    def of(cls, visibility: str, members: Iterable[tuple[str, str]]) -> Self:
-        """Members count only where the visibility is ``shared``."""
-        return cls(visibility, tuple(sorted(members)) if visibility == "shared" else ())
-
-    @classmethod
-    def of_state(cls, state: RecordState) -> Self:
-        """As the ledger has it."""
-        return cls.of(state.record.visibility, state.members)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from registry.opening import Neighbours
-from registry.storage.records import Member
+from registry.storage.sharing import Withdrawal
 from registry.viewing.cloud import FRESH
 from registry.viewing.ledger import LedgerViewer
 from support.asking import APP
 from support.directory import Directory
 from support.imagecalls import ARM
 from support.keystone import TOKEN_SECONDS, as_person
+from support.ledgers import share_with
 from support.openstack import OpenStack
 from support.street import ALL, NOBODY, OTHER, Street, parts, street_of
 
@@ -126,11 +127,10 @@ async def test_where_records_are_the_registrys_own_it_is_the_same_rule(
     own = Neighbours(LedgerViewer(street.ledger), street.ledger.sightings)
     monkeypatch.setattr(guard, "neighbours", own)
     one = await street.record("1")
-    west = Member(street.west.id, "pending")
-    await street.ledger.share_record(one, visibility="shared", member=west)
+    await share_with(street.ledger, one, street.west.id, "pending")
     before = await street.ways()
     for way, headers in before.items():
         assert await street.opened(headers) == {"manifests/1", *parts(APP)}, way
-    await street.ledger.share_record(one, remove_member=street.west.id)
+    await street.ledger.share_record(one, Withdrawal(street.west.id))
     for way, headers in before.items():  # at once
         assert await street.opened(headers) == set(), way

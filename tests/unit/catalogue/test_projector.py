@@ -16,9 +16,9 @@ from registry.storage.ledger import leasing
 from registry.storage.memory.journal import MemoryJournal
 from registry.storage.ports.images import Absent, Image
 from registry.storage.ports.projection import REFUSALS, Due, Lag
-from registry.storage.records import JournalLine, Member
+from registry.storage.records import JournalLine
 from support.catalogue import FAR, Catalogue
-from support.ledgers import SHOES, manifest, platform, put, put_index, tagged
+from support.ledgers import SHOES, manifest, platform, put, put_index, share_with, tagged
 
 TAG = "tag:red/boots:v1"
 REPOSITORY = "repository:red/boots"
@@ -116,9 +116,7 @@ class TestIds:
     ) -> None:
         await catalogue.push("v1", "base", "app")
         tag = await catalogue.record(TAG)
-        await catalogue.ledger.share_record(
-            tag.id, visibility="shared", member=Member("hats", "accepted")
-        )
+        await share_with(catalogue.ledger, tag.id, "hats")
         await catalogue.settle()
         for thing in (catalogue.images.images, catalogue.images.shared, catalogue.images.used):
             thing.clear()
@@ -306,8 +304,7 @@ class TestFailures:
     async def test_lost_answers_make_no_second_image(self, catalogue: Catalogue, lost: int) -> None:
         await catalogue.push("v1", "base")
         tag = await catalogue.record(TAG)
-        member = Member("hats", "accepted")
-        await catalogue.ledger.share_record(tag.id, visibility="shared", member=member)
+        await share_with(catalogue.ledger, tag.id, "hats")
         catalogue.images.after = lost
         await catalogue.settle()
         assert (await catalogue.record(TAG)).id == tag.id

@@ -1,7 +1,6 @@
 """From the outbox to the image service and back: who may see."""
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
@@ -9,8 +8,9 @@ from registry.oci.names import Tag
 from registry.storage.images import image_of
 from registry.storage.ports.images import Image
 from registry.storage.records import Member
+from registry.storage.sharing import Answer, Invitation, Visibility, Withdrawal
 from support.catalogue import Catalogue
-from support.ledgers import HATS, SHOES
+from support.ledgers import HATS, SHOES, share_with
 
 TAG = "tag:red/boots:v1"
 REPOSITORY = "repository:red/boots"
@@ -22,15 +22,15 @@ class TestSharing:
         await catalogue.settle()
         for key in (TAG, REPOSITORY):
             record = (await catalogue.record(key)).id
-            share = partial(catalogue.ledger.share_record, record)
-            for change in (
-                partial(share, visibility="shared", member=Member("hats", "pending")),
-                partial(share, answer=Member("hats", "accepted")),
-                partial(share, member=Member("gloves", "pending")),
-                partial(share, remove_member="hats"),
-                partial(share, visibility="public"),
+            for how in (
+                Visibility("shared"),
+                Invitation("hats"),
+                Answer(Member("hats", "accepted")),
+                Invitation("gloves"),
+                Withdrawal("hats"),
+                Visibility("public"),
             ):
-                await change()
+                await catalogue.ledger.share_record(record, how)
                 await catalogue.settle()
                 await catalogue.hold_same()
 
@@ -40,8 +40,7 @@ class TestSharing:
     ) -> None:
         await catalogue.push("v1")
         tag = (await catalogue.record(TAG)).id
-        member = Member("hats", "accepted")
-        await catalogue.ledger.share_record(tag, visibility="shared", member=member)
+        await share_with(catalogue.ledger, tag, "hats")
         await catalogue.settle()
         catalogue.images.images[tag] = replace(catalogue.images.images[tag], visibility=visibility)
         catalogue.images.shared[tag] = {"gloves": "pending"}
@@ -57,7 +56,7 @@ class TestSharing:
     ) -> None:
         await catalogue.push("v1")
         tag = (await catalogue.record(TAG)).id
-        await catalogue.ledger.share_record(tag, visibility="shared", member=Member("hats", "x"))
+        await share_with(catalogue.ledger, tag, "hats", "x")
         await catalogue.settle()
         change = catalogue.images.change
 
@@ -79,8 +78,7 @@ class TestSharing:
     ) -> None:
         await catalogue.push("v1")
         tag = (await catalogue.record(TAG)).id
-        share = partial(catalogue.ledger.share_record, tag)
-        await share(visibility="shared", member=Member("gloves", "pending"))
+        await share_with(catalogue.ledger, tag, "gloves", "pending")
         await catalogue.settle()
         change = catalogue.images.change
 
@@ -89,7 +87,7 @@ class TestSharing:
             if after.id == tag:
                 catalogue.images.shared[tag]["hats"] = "accepted"
 
-        await share(member=Member("hats", "pending"))
+        await catalogue.ledger.share_record(tag, Invitation("hats"))
         with monkeypatch.context() as meanwhile:
             meanwhile.setattr(catalogue.images, "change", accept_meanwhile)
             await catalogue.settle()

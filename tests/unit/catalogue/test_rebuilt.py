@@ -5,9 +5,8 @@ from pathlib import Path
 
 from registry.oci.names import Tag
 from registry.storage.ledger import SqlLedger
-from registry.storage.records import Member
 from support.catalogue import Catalogue, catalogue_over
-from support.ledgers import SHOES, Template
+from support.ledgers import SHOES, Template, share_with
 
 
 async def test_it_finds_its_records_by_their_ids_and_believes_who_sees_them(
@@ -16,8 +15,7 @@ async def test_it_finds_its_records_by_their_ids_and_believes_who_sees_them(
     await catalogue.push("v1", "base", "app")
     await catalogue.push("v2", "base", word="b")
     tag = await catalogue.record("tag:red/boots:v1")
-    member = Member("hats", "accepted")
-    await catalogue.ledger.share_record(tag.id, visibility="shared", member=member)
+    await share_with(catalogue.ledger, tag.id, "hats")
     await catalogue.settle()
     lost = await catalogue.record("tag:red/boots:v2")
     await catalogue.ledger.delete_tag(SHOES, Tag.parse("v2"))
