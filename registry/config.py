@@ -10,6 +10,9 @@ from typing import Self
 
 from settings.reading import load
 
+TAKEN_BACK = 360
+"""Seconds after which nobody pulls what was taken back in Glance: its answer is remembered, and
+lives on in an access token."""
 CLIENT_VARIABLES = frozenset({"BERTH_URL", "BERTH_USER", "BERTH_PASSWORD", "BERTH_CACERT"})
 """climg's: in one shell people set up both."""
 
@@ -300,8 +303,17 @@ class Config:
                     "open the store to whoever reaches it"
                 )
 
-        if self.glance.enabled and self.auth.kind != "keystone":
-            raise ValueError('glance.enabled needs auth.kind = "keystone": Glance asks who one is')
+        if self.glance.enabled:
+            if self.auth.kind != "keystone":
+                raise ValueError(
+                    'glance.enabled needs auth.kind = "keystone": Glance asks who one is'
+                )
+            if self.glance.remember + self.auth.token_seconds > TAKEN_BACK:
+                raise ValueError(
+                    "glance.remember and auth.token_seconds together are how long an image can "
+                    "still be pulled that was taken back in Glance: lower one, so that they come "
+                    f"to {TAKEN_BACK} seconds at most"
+                )
 
     @property
     def ledger_url(self) -> str:

@@ -123,6 +123,27 @@ def test_glances_word_is_believed_for_some_minutes_at_most(seconds: str) -> None
         Config.load(None, {"BERTH_GLANCE_REMEMBER": seconds})
 
 
+@pytest.mark.parametrize(
+    ("remember", "token", "fits"),
+    [(60, 300, True), (300, 60, True), (60.5, 300, False), (60, 301, False), (1, 3600, False)],
+)
+def test_what_is_taken_back_in_glance_is_seen_for_six_minutes_at_most(
+    remember: float, token: int, *, fits: bool
+) -> None:
+    said = {
+        "BERTH_AUTH_KIND": "keystone",
+        "BERTH_GLANCE_REMEMBER": str(remember),
+        "BERTH_AUTH_TOKEN_SECONDS": str(token),
+    }
+    assert Config.load(None, said).auth.token_seconds == token  # Glance is not asked
+    enabled = said | {"BERTH_GLANCE_ENABLED": "true"}
+    if fits:
+        assert Config.load(None, enabled).glance.remember == remember
+    else:
+        with pytest.raises(ConfigError, match=r"glance\.remember and auth\.token_seconds"):
+            Config.load(None, enabled)
+
+
 def test_glance_asks_who_one_is_and_so_needs_keystone() -> None:
     with pytest.raises(ConfigError, match=r"glance\.enabled needs auth\.kind"):
         Config.load(None, {"BERTH_GLANCE_ENABLED": "true"})
