@@ -1,7 +1,7 @@
 """Senders that overlap, stall and crash: in the end the image service has just what the ledger has.
 
 The image service is a dict here, which keeps the one promise that matters: an id is never used
-twice. What the senders say to a real one is told in tests/glance.
+twice. What the senders say to a real one is told in tests/system/test_glance.py.
 """
 
 import asyncio

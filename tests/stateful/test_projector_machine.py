@@ -12,7 +12,6 @@ from registry.catalogue.projector import LEASE, Outcomes
 from registry.storage.images import image_of
 from registry.storage.ledger import schema
 from registry.storage.ports.images import Image
-from registry.storage.ports.projection import Due
 from stateful.test_outbox_machine import OutboxMachine
 from support.catalogue import FAR, SpoiltImageService, catalogue_over
 
@@ -111,9 +110,6 @@ class ProjectorMachine(OutboxMachine):
     def go_on(self, task: Sending, gate: asyncio.Event) -> None:
         gate.set()
         self.run(asyncio.wait_for(task, 30))
-
-    def finish(self, due: Due) -> None:
-        raise NotImplementedError(due)
 
     async def converge(self) -> None:
         outcomes = Outcomes()
