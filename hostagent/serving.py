@@ -4,7 +4,7 @@ import gc
 import os
 import socket
 import struct
-from asyncio import BaseTransport
+from asyncio import Transport
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hostagent.api import create_app
 from hostagent.config import Config
@@ -22,19 +21,19 @@ from hostagent.wiring import Agent, running
 from hosthealth.agent import figures
 from hosthealth.port import PortTaken, answering
 from hosthealth.port import create_app as health_app
+from lingering.protocol import LingeringHttpProtocol
 from settings.reading import ConfigError
 
 
-class _RootsOnly(HttpToolsProtocol):
+class _RootsOnly(LingeringHttpProtocol):
     """HTTP with whoever is root, or who the agent is (unix(7), SO_PEERCRED); nobody else."""
 
-    def connection_made(self, transport: BaseTransport) -> None:
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
         link = transport.get_extra_info("socket")
         peer = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         if struct.unpack("3i", peer)[1] not in {0, os.geteuid()}:
             transport.close()
-            return
-        super().connection_made(transport)  # type: ignore[arg-type]
 
 
 def serve(config: Config) -> None:

@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hosthealth.figures import CONTENT_TYPE, Figure, text
+from lingering.protocol import LingeringHttpProtocol
 
 _AT_ONCE: Final = 16
 """Connections; further ones are told to come later."""
@@ -22,15 +22,15 @@ _PATIENCE: Final = 10.0
 """Seconds of a connection: who says little or nothing keeps none that others want."""
 
 
-class _Brief(HttpToolsProtocol):
+class _Brief(LingeringHttpProtocol):
     """One connection, which ends in time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._end = self.loop.call_later(_PATIENCE, transport.close)
+        self._timer = self.loop.call_later(_PATIENCE, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end.cancel()
+        self._timer.cancel()
         super().connection_lost(exc)
 
 

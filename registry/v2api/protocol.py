@@ -1,16 +1,14 @@
 """uvicorn's HTTP protocol with bounds: on what is no body, on a head's time, on what waits.
 
-uvicorn's own accepts a head and trailers of any size, waits for a head's end for ever, keeps
-any number of requests that were sent in one go, and hangs up on who is still sending.
+uvicorn's own accepts a head and trailers of any size, waits for a head's end for ever, and keeps
+any number of requests that were sent in one go.
 """
 
 import asyncio
 import logging
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from registry.v2api.lingering import LingeringTransport
+from lingering.protocol import LingeringHttpProtocol
 
 HEAD_LIMIT = 64 * 1024
 """Bytes at most of request line and headers, or of trailers, or of a chunk's extensions."""
@@ -26,42 +24,34 @@ BODY_BUFFER = 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
+class BoundedHttpProtocol(LingeringHttpProtocol):
     """One connection."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._bare_bytes = 0
         """Bytes that came since the last one of a body."""
-        self._in_head = True
-        self._garbled = False
-        """Whether a request was refused whose end cannot be told."""
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a head from now on."""
-        self._end = LingeringTransport(transport, self._is_sending)
-        super().connection_made(self._end)  # type: ignore[arg-type]
+        super().connection_made(transport)
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more."""
         self._disarm()
-        self._end.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Refuse what is no body and does not end, before the parser keeps it."""
-        self._end.came()
         self._bare_bytes += len(data)
-        if self._garbled:
-            if self._bare_bytes > GARBAGE_LIMIT:
-                self._end.end()
-            return
-        if self._bare_bytes > HEAD_LIMIT + len(data):
+        if self._garbled and self._bare_bytes > GARBAGE_LIMIT:
+            self._end.end()
+        elif not self._garbled and self._bare_bytes > HEAD_LIMIT + len(data):
             self._refuse(b"431 Request Header Fields Too Large", b"headers too large")
-            return
-        super().data_received(data)
+        else:
+            super().data_received(data)
 
     def on_message_begin(self) -> None:
         """A head begins; the application may ask whether its client is still there."""
@@ -83,18 +73,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise ValueError("a request has one Host")
         if len(self.pipeline) >= PIPELINED:
             raise ValueError("too many requests at once")
-        self._in_head = False
         self._bare_bytes = 0
         self._disarm()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """What comes next is another head."""
-        self._in_head = True
         self._bare_bytes = 0
         super().on_message_complete()
-        if self._end.lingers:
-            self._end.end()
 
     def on_body(self, body: bytes) -> None:
         """Let a whole piece gather before reading pauses: fewer wakes for each MiB."""
@@ -106,14 +92,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if len(cycle.body) > BODY_BUFFER:
             self.flow.pause_reading()
         cycle.message_event.set()
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
-        self._garbled = True
-        super().send_400_response(msg)
-
-    def _is_sending(self) -> bool:
-        return self._garbled or not self._in_head
 
     def _arm(self) -> None:
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._late)

@@ -11,7 +11,8 @@ import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
 
-from registry.v2api import lingering, protocol
+from lingering import transport
+from registry.v2api import protocol
 from support.holdings import unharmed
 from support.server import Server, running_server
 from support.wire import Wire, chunked, request
@@ -96,7 +97,7 @@ async def refusing() -> AsyncIterator[int]:
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> float:
     seconds = 0.2
-    monkeypatch.setattr(lingering, "QUIET_SECONDS", seconds)
+    monkeypatch.setattr(transport, "QUIET_SECONDS", seconds)
     return seconds
 
 
@@ -125,5 +126,5 @@ async def test_who_sends_for_ever_is_hung_up_on(quiet: float) -> None:
         began = time.monotonic()
         with pytest.raises(ConnectionError):
             await send_on(writer, quiet / 4, 400)
-        assert time.monotonic() - began > lingering.ROUNDS * quiet / 2
+        assert time.monotonic() - began > transport.ROUNDS * quiet / 2
         writer.close()

@@ -12,6 +12,7 @@ from support.agents import shop
 from support.daemons import Daemon, busybox_layer, daemon_of, running_daemon, shop_image
 from support.environment import wait_until
 from support.hostplaces import HostPlace
+from support.sending import assert_answered_while_sending
 from support.server import Server, running_server
 
 MANY = 60
@@ -77,6 +78,13 @@ def test_who_runs_long_programs_holds_nobody_up(daemon: Daemon) -> None:
         for link in links:
             link.settimeout(60)
             assert b"exit-code: 0" in link.recv(4096)
+
+
+def test_who_is_refused_in_the_middle_of_a_body_may_send_it_and_reads_why(daemon: Daemon) -> None:
+    for request, status in (("PUT /cache", 405), ("POST /sets/none/start", 404)):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(daemon.socket))
+            assert_answered_while_sending(client, request, status)
 
 
 def count_of(daemon: Daemon, words: str) -> int:

@@ -2,6 +2,7 @@ import contextlib
 import dataclasses
 import re
 import socket
+import time
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from hosthealth.agent import _WHAT, Counts, figures
 from hosthealth.figures import Figure, text
 from hosthealth.port import PortTaken, answering, create_app
 from support.environment import free_port, wait_until
+from support.sending import assert_answered_while_sending
 
 NUMBERS = {name: 1.5 if name.startswith("cpu") else 1 for name in _WHAT}
 COUNTS = Counts(levels={"running": 2, "stopped": 1}, states={}, **NUMBERS)  # type: ignore[arg-type]
@@ -97,6 +99,32 @@ def test_who_connects_and_asks_nothing_keeps_nobody_from_being_answered(
             silent = stack.enter_context(socket.create_connection(at))
             silent.sendall(b"GET /healthz HT"[: number % 16])
         wait_until(lambda: _is_well(at), "an answer", 10)
+
+
+def test_who_is_refused_in_the_middle_of_a_body_may_send_it_and_reads_why() -> None:
+    app = create_app(lambda: None, lambda: ())
+    at = ("127.0.0.1", free_port())
+    with answering("{}:{}".format(*at), app), socket.create_connection(at) as client:
+        assert_answered_while_sending(client, "POST /metrics", 405)
+
+
+def test_who_is_refused_and_sends_for_ever_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(port, "_PATIENCE", 0.5)
+    app = create_app(lambda: None, lambda: ())
+    at = ("127.0.0.1", free_port())
+    with answering("{}:{}".format(*at), app), socket.create_connection(at) as client:
+        client.settimeout(30)
+        head = f"POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: {1 << 40}\r\n"
+        client.sendall(f"{head}Connection: close\r\n\r\n".encode())
+        began = time.monotonic()
+        with pytest.raises(ConnectionError):
+            send_on(client, until=began + 20)
+
+
+def send_on(client: socket.socket, until: float) -> None:
+    while time.monotonic() < until:
+        client.sendall(b"more")
+        time.sleep(0.01)
 
 
 def _is_well(at: tuple[str, int]) -> bool:

@@ -1,0 +1,1 @@
+"""Servers whose clients read every answer, also while they are sending (no registry, no agent)."""
