@@ -21,13 +21,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from registry.storage.ledger import SqlLedger
 from registry.storage.store_file import is_founded
-from support.crashscenario import Day, Step, Story, client, steps
+from support.crashscenario import Day, Step, Story, client, steps, whole_story
 from support.environment import ROOT, free_port, listens, wait_until
 from support.faultpoints import hits
 from support.server import Settings, berth_toml
 
 BOUNDED = "[quota]\nbytes = 1_000_000_000\n"
 """So that room is kept for uploads."""
+MORNING, EVENING = "morning", "evening"
+"""What data a day begins with, and what one without a death leaves."""
 
 
 def ancient_key() -> bytes:
@@ -128,6 +130,7 @@ class Place:
         """*lease* is that of writers, in seconds, if not the server's own."""
         directory.mkdir(parents=True)
         self.directory = directory
+        self.data = directory / "data"
         self._forks = forks
         self._planted = planted
         self._lease = lease
@@ -180,30 +183,34 @@ class Place:
     def copy(self, directory: Path) -> "Place":
         """The same data at another place, under another address."""
         copied = Place(directory, self._forks, self._planted)
-        shutil.copytree(self.directory / "data", directory / "data")
+        copied.bring(self.data)
         return copied
 
+    def bring(self, data: Path) -> None:
+        """Begin with a copy of *data*."""
+        shutil.copytree(data, self.data)
+
     def lose_ledger(self) -> None:
-        for path in (self.directory / "data").glob("ledger*"):
+        for path in self.data.glob("ledger*"):
             path.unlink()
 
     def rebuild(self) -> None:
         """Make the ledger anew; where no store was founded yet there is nothing to make it of."""
-        founded = is_founded(self.directory / "data")
+        founded = is_founded(self.data)
         assert (self.run(rebuild=True).wait() == 0) is founded, self.output()
 
-    def seed(self) -> None:
-        """A key of long ago, which the server drops."""
-        (self.directory / "data").mkdir()
 
-        async def work() -> None:
-            url = f"sqlite:///{self.directory}/data/ledger.db"
-            ledger = SqlLedger(url, clock=lambda: 0.0)
-            await ledger.migrate()
-            await ledger.store_key("ancient", ancient_key())
-            await ledger.close()
+def seed(data: Path) -> None:
+    """Data of long ago: a key, which the server drops."""
+    data.mkdir(parents=True)
 
-        asyncio.run(work())
+    async def work() -> None:
+        ledger = SqlLedger(f"sqlite:///{data}/ledger.db", clock=lambda: 0.0)
+        await ledger.migrate()
+        await ledger.store_key("ancient", ancient_key())
+        await ledger.close()
+
+    asyncio.run(work())
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +221,43 @@ class Run:
     complaint: str | None
 
 
-def play(directory: Path, forks: ForkServer, death: Death | None, planted: str | None) -> Run:
-    """Live one day and die in it; hold the registry to its word, then live the day to its end.
+def rehearse(directory: Path, forks: ForkServer, planted: str | None) -> Run:
+    """Live one day without a death; from what it begins with and leaves, the others begin."""
+    seed(directory / MORNING)
+    place = Place(directory / "first", forks, planted)
+    place.bring(directory / MORNING)
+    return _judged(place, lambda: _play_day(place, None, keep=directory / EVENING))
 
-    The same is done without the ledger, as if it had been lost in that moment.
+
+def play(
+    rehearsed: Path, directory: Path, forks: ForkServer, death: Death, planted: str | None
+) -> Run:
+    """Live one day and die in it, or in the rebuild after it; hold the registry to its word.
+
+    *rehearsed* is the directory of a day without a death. What a rebuild begins with is the same
+    after each such day: it is taken from there.
     """
     place = Place(directory / "first", forks, planted)
-    place.seed()
+    place.bring(rehearsed / (EVENING if death.rebuild else MORNING))
+    if death.rebuild:
+        return _judged(place, lambda: _play_rebuild(place, whole_story(), death, tend=True))
+    return _judged(place, lambda: _play_day(place, death))
+
+
+def _judged(place: Place, work: Callable[[], bool]) -> Run:
+    """Do *work*, which answers whether somebody died; what it holds against the registry."""
+    try:
+        return Run(work(), None)
+    except (AssertionError, httpx.TransportError) as error:
+        return Run(died=True, complaint=f"{type(error).__name__}: {error}\n{place.output()}")
+
+
+def _play_day(place: Place, death: Death | None, keep: Path | None = None) -> bool:
+    """Live one day and die in it; hold the registry to its word, then live the day to its end.
+
+    The same is done without the ledger, as if it had been lost in that moment. What the day leaves
+    is copied to *keep*.
+    """
     story = Story()
     todo = steps()
     serving = place.serve(death)
@@ -229,38 +266,39 @@ def play(directory: Path, forks: ForkServer, death: Death | None, planted: str |
         if not serving.ended:
             _live(place, serving, story, todo, memory)
         ended = serving.stop()
-        shutil.copyfile(place.points(rebuild=False), directory / "first" / "lived")
+        shutil.copyfile(place.points(rebuild=False), place.directory / "lived")
         died = ended == -signal.SIGKILL
         if died:
-            _hold_without_ledger(place.copy(directory / "lost"), story)
+            _hold_without_ledger(place.copy(place.directory.with_name("lost")), story)
         else:
             assert ended in {0, -signal.SIGTERM}, place.output()
         serving = place.must_serve()
         with client(place.url) as http:
             story.check(http, ledger_lost=False)
-        if todo:
-            _live(place, serving, story, todo, memory)
-            assert not serving.ended, place.output()
-            with client(place.url) as http:
+            if todo:
+                _live(place, serving, story, todo, memory)
+                assert not serving.ended, place.output()
                 story.check(http, ledger_lost=False)
-        serving.stop(signal.SIGKILL)
-        place.lose_ledger()
-        tends = death is None or death.rebuild  # else it has been lived through already
-        status = place.run(death, rebuild=True, tend=tends).wait()
-        if status == -signal.SIGKILL:
-            died = True
-            place.rebuild()
-        else:
-            assert status == 0, place.output()
-        serving = place.must_serve()
-        with client(place.url) as http:
-            story.check(http, ledger_lost=True)
-    except (AssertionError, httpx.TransportError) as error:
-        complaint = f"{type(error).__name__}: {error}\n{place.output()}"
-        return Run(died=True, complaint=complaint)
     finally:
         serving.stop(signal.SIGKILL)
-    return Run(died, None)
+    if keep is not None:
+        shutil.copytree(place.data, keep)
+    # A rebuild that nobody dies in has been tended at the rehearsal.
+    _play_rebuild(place, story, None, tend=keep is not None)
+    return died
+
+
+def _play_rebuild(place: Place, story: Story, death: Death | None, *, tend: bool) -> bool:
+    """Lose the ledger after a day, die in the rebuild, and hold the registry to its word."""
+    place.lose_ledger()
+    status = place.run(death, rebuild=True, tend=tend).wait()
+    died = status == -signal.SIGKILL
+    if died:
+        place.rebuild()
+    else:
+        assert status == 0, place.output()
+    _hold_rebuilt(place, story)
+    return died
 
 
 def _live(
@@ -274,17 +312,21 @@ def _live(
             try:
                 todo[0].work(day)
             except httpx.TransportError:
-                wait_until(lambda: serving.ended, "the server's end")
+                serving.wait()
                 return
             story.acknowledge(todo.pop(0))
 
 
 def _hold_without_ledger(place: Place, story: Story) -> None:
     """Lose the ledger, rebuild it, and look whether what is promised then is there."""
-    if not (place.directory / "data" / "journal").exists():
+    if not (place.data / "journal").exists():
         return
     place.lose_ledger()
     place.rebuild()
+    _hold_rebuilt(place, story)
+
+
+def _hold_rebuilt(place: Place, story: Story) -> None:
     serving = place.must_serve()
     try:
         with client(place.url) as http:

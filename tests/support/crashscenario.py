@@ -278,6 +278,14 @@ class Story:
         assert not (single and len(fates) > 1), f"{self.open and self.open.name} is half visible"
 
 
+def whole_story() -> Story:
+    """After a whole day."""
+    story = Story()
+    for step in steps():
+        story.acknowledge(step)
+    return story
+
+
 def observed(http: httpx.Client, path: str, like: Expected) -> Expected:
     """What a GET answers, as far as *like* looks."""
     answer = http.get(path)

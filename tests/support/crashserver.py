@@ -4,6 +4,7 @@ Reads one JSON object a line, answers one or two: what to run, then {"pid": n} a
 """
 
 import asyncio
+import gc
 import itertools
 import json
 import os
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import uvicorn
 
 from registry import agreement, receive, stores, wiring
@@ -40,6 +42,11 @@ LOST = RepositoryName("library", "app")
 
 def main() -> None:
     """Fork a child for each line; end with the input."""
+    salt = bcrypt.gensalt
+    # Each start makes a hash at full cost that stands in for strangers; here are none.
+    vars(bcrypt)["gensalt"] = lambda _=4, prefix=b"2b": salt(4, prefix)
+    gc.collect()
+    gc.freeze()  # or each child's collector would write on, and so copy, what it shares
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
@@ -98,7 +105,7 @@ class Beside(Flusher):
 
     async def flush(self, position: Position) -> None:
         if next(self._turns) % 4 == 0:
-            await self._ledger.claim_lines("a silent process", {}, seconds=0.1)
+            await self._ledger.claim_lines("a silent process", {}, seconds=0.05)
         await super().flush(position)
 
 

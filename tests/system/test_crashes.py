@@ -1,24 +1,28 @@
 """The server dies by SIGKILL at every point: nothing acknowledged is lost or half there."""
 
+import contextlib
 import itertools
 import os
 import queue
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from support.crashes import Death, ForkServer, Run, hits_of, play
+from support.crashes import Death, ForkServer, Run, hits_of, play, rehearse
 from support.faultpoints import all_points
 from support.planted import FAULTS
 
 pytestmark = pytest.mark.timeout(1500)
 
-SERVERS = 2
-"""Runs at one time."""
+SERVERS = 3
+"""Runs at one time: each waits a good part of its time, for the disk and for claims to end."""
+
+REHEARSED = "rehearsed"
+"""Where below a test's directory the day without a death lies."""
 
 EVERY = os.environ.get("BERTH_CRASHES") == "every"
 """Whether to die at every occurrence of a point, not only at the first and the last."""
@@ -33,10 +37,29 @@ PLANTED = {
 """Points at which each planted fault shows; the last one shows without any death."""
 
 
-def baseline(directory: Path, planted: str | None = None) -> tuple[Run, dict[bool, Counter[str]]]:
+Forks = queue.SimpleQueue[ForkServer]
+"""Those that are free."""
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """As many as there are runs at one time."""
+    free = Forks()
+    with contextlib.ExitStack() as opened:
+        for _ in range(SERVERS):
+            free.put(opened.enter_context(ForkServer()))
+        yield free
+
+
+def rehearsal(
+    directory: Path, forks: Forks, planted: str | None = None
+) -> tuple[Run, dict[bool, Counter[str]]]:
     """A day without a death, and how often it comes by each point: served, and in the rebuild."""
-    with ForkServer() as forks:
-        run = play(directory, forks, None, planted)
+    server = forks.get()
+    try:
+        run = rehearse(directory, server, planted)
+    finally:
+        forks.put(server)
     return run, {rebuild: hits_of(directory, rebuild=rebuild) for rebuild in (False, True)}
 
 
@@ -52,34 +75,35 @@ def times(count: int) -> Iterable[int]:
     return range(1, count + 1) if EVERY or count < 2 else (1, count)
 
 
-def play_all(directory: Path, deaths: list[Death], planted: str | None = None) -> dict[Death, Run]:
-    """Every death in a run of its own."""
-    forks: queue.SimpleQueue[ForkServer] = queue.SimpleQueue()
-    for _ in range(SERVERS):
-        forks.put(ForkServer())
+def play_all(
+    directory: Path, forks: Forks, deaths: list[Death], planted: str | None = None
+) -> Generator[tuple[Death, Run]]:
+    """Every death in a run of its own, which begins as the day that was rehearsed there.
+
+    Whoever closes this early has those that have not begun left out.
+    """
     numbers = itertools.count()
 
     def run(death: Death) -> Run:
         server = forks.get()
         try:
-            return play(directory / str(next(numbers)), server, death, planted)
+            place = directory / str(next(numbers))
+            return play(directory / REHEARSED, place, server, death, planted)
         finally:
             forks.put(server)
 
-    try:
-        with ThreadPoolExecutor(SERVERS) as pool:
-            return dict(zip(deaths, pool.map(run, deaths), strict=True))
-    finally:
-        for _ in range(SERVERS):
-            with forks.get():
-                pass
+    with ThreadPoolExecutor(SERVERS) as pool:
+        try:
+            yield from zip(deaths, pool.map(run, deaths), strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.timeout(900)
 def test_killed_at_every_point_nothing_acknowledged_is_lost(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, forks: Forks, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, counts = baseline(tmp_path / "baseline")
+    run, counts = rehearsal(tmp_path / REHEARSED, forks)
     assert run == Run(died=False, complaint=None)
     never = [point for point in all_points() if not counts[False][point] + counts[True][point]]
     assert never == [], "the day never comes by these"
@@ -89,7 +113,7 @@ def test_killed_at_every_point_nothing_acknowledged_is_lost(
         for point in all_points()
         for time in times(counts[rebuild][point])
     ]
-    runs = play_all(tmp_path, deaths)
+    runs = dict(play_all(tmp_path, forks, deaths))
     with capsys.disabled():
         report(len(deaths), counts)
     complaints = [f"{death}: {run.complaint}" for death, run in runs.items() if run.complaint]
@@ -101,8 +125,8 @@ def test_killed_at_every_point_nothing_acknowledged_is_lost(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_found(tmp_path: Path, fault: str) -> None:
-    run, counts = baseline(tmp_path / "baseline", fault)
+def test_a_planted_fault_is_found(tmp_path: Path, forks: Forks, fault: str) -> None:
+    run, counts = rehearsal(tmp_path / REHEARSED, forks, fault)
     if run.complaint:
         return
     deaths = [
@@ -110,7 +134,7 @@ def test_a_planted_fault_is_found(tmp_path: Path, fault: str) -> None:
         for point in PLANTED[fault]
         for time in range(1, min(counts[False][point], 12) + 1)
     ]
-    runs = play_all(tmp_path, deaths, fault)
-    found = [run.complaint for run in runs.values() if run.complaint]
-    assert found, f"{len(runs)} deaths, and nobody saw that {fault}"
-    assert any("was acknowledged" in each or "half" in each for each in found), found[0]
+    with contextlib.closing(play_all(tmp_path, forks, deaths, fault)) as runs:
+        complaints = (run.complaint or "" for _, run in runs)
+        found = any("was acknowledged" in each or "half" in each for each in complaints)
+    assert found, f"{len(deaths)} deaths, and nobody saw that {fault}"
