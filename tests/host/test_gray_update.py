@@ -46,8 +46,10 @@ def test_a_gray_update_replaces_one_container_and_touches_nothing_else(place: Ho
         assert link(agent, desired.set) == before
         assert (volume / "kept").read_text() == "kept"
         assert first.ended_at is None  # of then; now it is gone with its disk:
-        wait_until(lambda: first.disk not in agent.images.disks(), "the old disk's end")
-        assert first.id not in {each.id for each in agent.attempts(newer)}
+        wait_until(
+            lambda: all(each.id != first.id for each in agent.attempts(newer)), "the old one's end"
+        )
+        assert first.disk not in agent.images.disks()
         assert agent.log(newer, "c0").count("bye") == 1
         assert second.disk != first.disk
         wait_until(lambda: agent.images.pins == {(newer.set, 2)}, "the old image's release")
