@@ -19,7 +19,7 @@ from typing import Any
 import bcrypt
 import uvicorn
 
-from registry import agreement, receive, stores, wiring
+from registry import agreement, metering, receive, stores, wiring
 from registry.config import Config
 from registry.gc import fsck, orphans
 from registry.oci.digest import Digest
@@ -74,7 +74,8 @@ def carry_out(order: dict[str, Any]) -> None:
         watch(FaultPoints(Path(order["log"]), deadly))
         planted.plant(order["planted"])
         if order["lease"] is not None:
-            receive.LEASE = order["lease"]
+            for user in (receive, metering):
+                vars(user)["LEASE"] = order["lease"]
         config = wiring.load_config()
         if order["rebuild"]:
             asyncio.run(wiring.rebuild(config, lambda *_: None))

@@ -18,7 +18,7 @@ from support.server import ALICE
 
 FIRST, OTHER = b"\x01" * (1 << 20), b"\x02" * (3 << 20)
 LOST = b"\x03" * (1 << 20)
-LEASE = 1.0
+LEASE = 2.0
 """Seconds; the server's own are thirty."""
 APP = "library/app"
 
