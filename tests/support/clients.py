@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import tarfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -249,7 +250,7 @@ NAME = "localhost/loaded:1"
 """An image before its push."""
 
 
-class ContainersStorage(CommandLine):
+class ContainersStorage(CommandLine, ABC):
     """What podman and buildah share: the same store, the same words."""
 
     def __init__(self, program: str, directory: Path) -> None:
@@ -278,9 +279,9 @@ class ContainersStorage(CommandLine):
         self.run("pull", "--quiet", "--tls-verify=false", f"docker://{reference}")
         return self.stored(reference)
 
+    @abstractmethod
     def stored(self, reference: str) -> StoredImage:
         """Answer what the store has under *reference*."""
-        raise NotImplementedError
 
 
 class Podman(ContainersStorage):
