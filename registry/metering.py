@@ -4,9 +4,9 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
+from registry import receive
 from registry.limits import UNBOUNDED, Leave
 from registry.oci.errors import BlobUploadUnknown, QuotaExceeded
-from registry.receive import LEASE
 from registry.storage.records import Upload
 from registry.storage.storage import Storage
 
@@ -43,12 +43,12 @@ class Meter:
         if not self._is_bounded:
             return
         kept = await self._storage.ledger.reserve_upload(
-            self._session, total, self._leave, seconds=LEASE, ahead=ahead
+            self._session, total, self._leave, seconds=receive.LEASE, ahead=ahead
         )
         self._is_bounded = kept is not None
         self._kept = kept or 0
         # What is kept ahead of a writer that fell silent is taken back: this one has not.
-        self._due = time.monotonic() + LEASE / 3
+        self._due = time.monotonic() + receive.LEASE / 3
 
 
 @contextlib.asynccontextmanager

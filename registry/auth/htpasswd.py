@@ -53,7 +53,7 @@ class HtpasswdIdentity:
         self._stamp: tuple[int, int, int] | None = None
         self._hashes: dict[str, bytes] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._nobody = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(10))
+        self._usual = bcrypt.gensalt(10)
         self._read_if_changed()
 
     async def authenticate(
@@ -113,9 +113,7 @@ class HtpasswdIdentity:
 
     def _stand_in(self, stranger: str) -> bytes:
         """A hash of nothing that costs what a known user's does, always the same user's."""
-        costs = [hashed[:_SALT_BYTES] for hashed in self._hashes.values()]
-        if not costs:
-            return self._nobody
+        costs = [hashed[:_SALT_BYTES] for hashed in self._hashes.values()] or [self._usual]
         drawn = hmac.digest(self._pepper, stranger.encode(), "sha256")
         return costs[int.from_bytes(drawn) % len(costs)] + b"." * 31
 

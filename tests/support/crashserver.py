@@ -16,10 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import uvicorn
 
-from registry import agreement, metering, receive, stores, wiring
+from registry import agreement, receive, stores, wiring
 from registry.config import Config
 from registry.gc import fsck, orphans
 from registry.oci.digest import Digest
@@ -42,9 +41,6 @@ LOST = RepositoryName("library", "app")
 
 def main() -> None:
     """Fork a child for each line; end with the input."""
-    salt = bcrypt.gensalt
-    # Each start makes a hash at full cost that stands in for strangers; here are none.
-    vars(bcrypt)["gensalt"] = lambda _=4, prefix=b"2b": salt(4, prefix)
     gc.collect()
     gc.freeze()  # or each child's collector would write on, and so copy, what it shares
     for line in sys.stdin:
@@ -74,8 +70,7 @@ def carry_out(order: dict[str, Any]) -> None:
         watch(FaultPoints(Path(order["log"]), deadly))
         planted.plant(order["planted"])
         if order["lease"] is not None:
-            for user in (receive, metering):
-                vars(user)["LEASE"] = order["lease"]
+            receive.LEASE = order["lease"]
         config = wiring.load_config()
         if order["rebuild"]:
             asyncio.run(wiring.rebuild(config, lambda *_: None))
