@@ -15,7 +15,7 @@ from registry.storage.changes import RecordState
 from registry.storage.images import image_of
 from registry.storage.ports.images import Absent, Image, ImageService, Refused, Taken
 from registry.storage.ports.projection import Due, Lag, Outbox, Sightings
-from registry.storage.sharing import Sharing
+from registry.storage.sharing import Sharing, may_be_left
 from registry.storage.storage import Storage
 
 LEASE: Final = 120.0
@@ -264,11 +264,11 @@ def _is_ours(found: Image, due: Due) -> bool:
 def _was_changed(due: Due, seen: Sharing) -> bool:
     """Whether it was out there that somebody said who sees the record.
 
-    Where nobody knows what was agreed: yes, unless what is there may be a beginning of our own.
+    Where nobody knows what was agreed or tried: yes, unless somebody once tried.
     """
-    if due.agreed is None:
+    if due.agreed is None and not due.tried:
         return due.sent or not due.unsure
-    return seen != due.agreed
+    return not may_be_left(seen, due.agreed, due.kept, due.tried)
 
 
 def is_away(outcomes: Outcomes) -> bool:

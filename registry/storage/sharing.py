@@ -1,6 +1,6 @@
 """Who sees an image record, and how that changes: the one place of the rule, for every ledger."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self, assert_never
 
@@ -13,13 +13,17 @@ MEMBERS_LIMIT: Final = 128
 """Projects that one image may be shared with (Glance: image_member_quota)."""
 
 
+Members = tuple[tuple[str, str], ...]
+"""(project, status), by project."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sharing:
     """Who sees a record beside its own project."""
 
     visibility: str
-    members: tuple[tuple[str, str], ...] = ()
-    """(project, status), by project; empty where the visibility is not ``shared``."""
+    members: Members = ()
+    """Empty where the visibility is not ``shared``."""
 
     @classmethod
     def of(cls, visibility: str, members: Iterable[tuple[str, str]]) -> Self:
@@ -102,6 +106,30 @@ def share(state: RecordState, now: float, how: SharingChange) -> Change:
         records=(replace(state, record=newer, members=tuple(sorted(members.items()))),),
         agreed=isinstance(how, Agreement),
     )
+
+
+def may_be_left(
+    seen: Sharing, agreed: Sharing | None, kept: Members, tried: Sequence[Sharing]
+) -> bool:
+    """Whether *seen* in the image service is as *agreed*, or what broken-off attempts left of it.
+
+    *tried* is what they were to bring. An attempt changes the visibility, then takes members away,
+    then adds the others, who are pending before they are more. *kept* are the members that the
+    image had when it was shared last, and has again as soon as it is shared.
+    """
+    known = tried if agreed is None else (agreed, *tried)
+    if seen.visibility not in {each.visibility for each in known}:
+        return False
+    if seen.visibility != "shared":
+        return True
+    ours = {*kept, *(member for each in known for member in each.members)}
+    ours |= {(project, "pending") for each in tried for project, _ in each.members}
+    if not ours.issuperset(seen.members):
+        return False
+    if agreed is None or agreed.visibility != "shared":
+        return True
+    gone = dict(agreed.members).keys() - dict(seen.members).keys()
+    return all(any(project not in dict(each.members) for each in tried) for project in gone)
 
 
 def _require_place(visibility: str, members: dict[str, str], project: str) -> None:

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from contract.outbox_ids_contract import OutboxLagContract, OutboxRenameContract
 from registry.storage.ledger import SqlLedger
+from registry.storage.ledger.agreed import TRIED
 from registry.storage.ports.projection import REFUSALS, Due, Lag
-from registry.storage.sharing import Sharing, Visibility
+from registry.storage.records import Member
+from registry.storage.sharing import Answer, Invitation, Sharing, Visibility
 from support.ledgers import (
     HATS,
     SHOES,
@@ -19,6 +21,12 @@ from support.ledgers import (
     tagged,
 )
 from support.outboxes import LEASE, V1, begin, drain, keys, lease, push, send
+
+
+async def drain_push(ledger: SqlLedger) -> None:
+    """A tag that was pushed and sent."""
+    await push(ledger, "v1")
+    await drain(ledger)
 
 
 class OutboxLeaseContract:
@@ -116,6 +124,50 @@ class OutboxLeaseContract:
         await ledger.outbox.mark([record.id])
         fourth = await begin(ledger, (await lease(ledger))[0])
         assert fourth.agreed == Sharing("public")
+
+    async def test_who_was_to_see_it_at_attempts_that_broke_off_is_known(
+        self, ledger: SqlLedger
+    ) -> None:
+        await drain_push(ledger)
+        record = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        hats = Sharing("shared", (("hats", "accepted"),))
+        tried: list[Sharing] = []
+        for how in (Visibility("shared"), Invitation("hats"), Answer(Member("hats", "accepted"))):
+            await ledger.share_record(record.id, how)
+            for _ in range(2):  # a second attempt of the same is no other
+                begun = await begin(ledger, (await lease(ledger))[0])
+                assert begun.tried == tuple(tried)
+                assert begun.state is not None
+                if (sharing := Sharing.of_state(begun.state)) not in tried:
+                    tried.append(sharing)
+                await ledger.outbox.give_back(begun)
+        await ledger.share_record(record.id, Visibility("community"))
+        begun = await begin(ledger, (await lease(ledger))[0])
+        assert (begun.agreed, begun.kept, begun.tried[-1]) == (Sharing("private"), (), hats)
+        assert await ledger.outbox.done(begun)
+        await ledger.share_record(record.id, Visibility("shared"))
+        begun = await begin(ledger, (await lease(ledger))[0])
+        assert (begun.agreed, begun.tried) == (Sharing("community"), ())
+        await ledger.share_record(record.id, Visibility("private"))
+        assert await ledger.outbox.done(begun)
+        begun = await begin(ledger, (await lease(ledger))[0])
+        assert (begun.agreed, begun.tried) == (hats, (hats,))
+        assert await ledger.outbox.done(begun)
+        await ledger.outbox.mark([record.id])
+        begun = await begin(ledger, (await lease(ledger))[0])
+        # Its members are those of before as soon as it is shared again.
+        assert (begun.agreed, begun.kept) == (Sharing("private"), hats.members)
+
+    async def test_a_long_outage_is_not_remembered_whole(self, ledger: SqlLedger) -> None:
+        await drain_push(ledger)
+        record = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        await ledger.share_record(record.id, Visibility("shared"))
+        for number in range(TRIED + 3):
+            await ledger.share_record(record.id, Invitation(f"project-{number:02}"))
+            begun = await begin(ledger, (await lease(ledger))[0])
+            await ledger.outbox.give_back(begun)
+        begun = await begin(ledger, (await lease(ledger))[0])
+        assert [len(each.members) for each in begun.tried] == [*range(4, TRIED + 4)]
 
     async def test_a_change_on_the_way_is_due_at_once(self, ledger: SqlLedger) -> None:
         await push(ledger, "v1", "base")
@@ -336,6 +388,9 @@ class OutboxLostLeaseContract:
         assert not await ledger.outbox.refused(slow[0], "late")
         for due in quick:
             assert await ledger.outbox.done(due)
+        (again,) = await lease(ledger)
+        assert (await begin(ledger, again)).tried == (Sharing("private"),)
+        await ledger.outbox.give_back(again)
         assert await drain(ledger) == ["tag:red/boots:v1"]
 
     async def test_what_he_sent_after_the_end_is_sent_again(

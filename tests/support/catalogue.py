@@ -38,7 +38,7 @@ class SpoiltImageService(MemoryImageService):
         self.before = 0
         """So many of the next calls fail and do nothing."""
         self.after = 0
-        """So many of the next ones after that are done, and their answer is lost."""
+        """So many of the next changes after that are done, and their answer is lost."""
         self.away = False
 
     async def create(self, image: Image) -> None:
@@ -87,7 +87,7 @@ class SpoiltImageService(MemoryImageService):
                 raise Refused(self.refuses[image])
             self.calls.append((method, image))
         yield
-        if self.after:
+        if method and self.after:
             self.after -= 1
             raise StorageUnavailable("spoilt afterwards")
 

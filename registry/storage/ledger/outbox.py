@@ -1,6 +1,5 @@
 """Outbox: the port, over the rows that ``marks`` makes."""
 
-import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from registry.oci.names import RepositoryName
 from registry.storage.changes import Change, RecordState
-from registry.storage.ledger import leasing, marks, records
+from registry.storage.ledger import agreed, leasing, marks, records
 from registry.storage.ledger.apply import apply, ensure_repository
 from registry.storage.ledger.database import Database
 from registry.storage.ledger.lines import lock_project, write_line
@@ -92,17 +91,21 @@ def _begin(connection: Connection, now: float, due: Due, seconds: float) -> Due 
     if row.gone != due.gone or connection.execute(here.where(waits)).first() is not None:
         _give_back(connection, due, 0.0)
         return None
-    begun = row.begun or not due.gone  # to delete is nothing that could come too late
-    connection.execute(_row(due).values(due_at=now + seconds, begun=begun))
     known = connection.execute(select(projected).where(projected.c.record_id == due.record)).first()
     now_due = replace(
         leasing.read_due(row, due.lease),
         sent=known is not None,
-        agreed=None if known is None else _read_sharing(known),
+        agreed=agreed.agreed(known),
+        kept=agreed.members(known),
+        tried=agreed.tried(row),
     )
-    if due.gone:
+    if due.gone:  # to delete is nothing that could come too late
+        connection.execute(_row(due).values(due_at=now + seconds))
         return now_due
-    return replace(now_due, state=records.state(connection, due.record))
+    state = records.state(connection, due.record)
+    tried = agreed.with_tried(row, Sharing.of_state(state))
+    connection.execute(_row(due).values(due_at=now + seconds, begun=True, tried=tried))
+    return replace(now_due, state=state)
 
 
 def _done(connection: Connection, now: float, due: Due) -> bool:
@@ -116,39 +119,33 @@ def _done(connection: Connection, now: float, due: Due) -> bool:
         connection.execute(delete(outbox).where(outbox.c.record_id == due.record))
         return True
     assert due.state is not None
-    parent = due.state.record.parent_id
-    agreed = Sharing.of_state(due.state)
+    sent = {"members": agreed.dump(due.kept)} | agreed.columns(Sharing.of_state(due.state))
     _ADD_PROJECTED(
         connection,
         record_id=due.record,
-        parent_id=parent,
+        parent_id=due.state.record.parent_id,
         sent_at=now,
         missing_since=None,
         missing_version=None,
-        visibility=agreed.visibility,
-        members=json.dumps(agreed.members),
+        **sent,
     )
     if row.version == due.version:
         connection.execute(delete(outbox).where(outbox.c.record_id == due.record))
-    else:
+    else:  # what was tried stays: somebody may have sent it behind this
         _give_back(connection, due, 0.0)
     return True
-
-
-def _read_sharing(row: Any) -> Sharing | None:
-    if row.visibility is None:  # it was sent before that was noted
-        return None
-    return Sharing(row.visibility, tuple((each[0], each[1]) for each in json.loads(row.members)))
 
 
 def _send_again(connection: Connection, now: float, due: Due) -> None:
     """Somebody sent a state of the record, and nobody knows before or after whom."""
     again = update(outbox).where(outbox.c.record_id == due.record)
     if connection.execute(again.values(version=outbox.c.version + 1)).rowcount:
+        _note_tried(connection, due)
         return
     alive = select(record.c.id).where(record.c.id == due.record)
     if connection.execute(alive).first() is not None:
         marks.mark(connection, [due.record])
+        _note_tried(connection, due)
         return
     row = {
         "record_id": due.record,
@@ -165,6 +162,14 @@ def _send_again(connection: Connection, now: float, due: Due) -> None:
         "due_at": 0.0,
     }
     connection.execute(insert(outbox).values(row))
+
+
+def _note_tried(connection: Connection, due: Due) -> None:
+    assert due.state is not None
+    here = outbox.c.record_id == due.record
+    row = connection.execute(select(outbox.c.tried).where(here)).one()
+    tried = agreed.with_tried(row, Sharing.of_state(due.state))
+    connection.execute(update(outbox).where(here).values(tried=tried))
 
 
 def _refuse(connection: Connection, now: float, due: Due, reason: str) -> bool:

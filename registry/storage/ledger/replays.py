@@ -1,13 +1,12 @@
 """Names made again out of the journal's lines, and forgotten before that."""
 
-import json
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select, update
 
 from registry.oci.errors import RegistryError, StorageUnavailable
 from registry.storage.changes import Change, from_line
-from registry.storage.ledger import marks
+from registry.storage.ledger import agreed, marks
 from registry.storage.ledger.apply import NOWHERE, apply, ensure_repository, restore_blobs
 from registry.storage.ledger.lines import heads, lock_project
 from registry.storage.ledger.prepared import upsert
@@ -68,10 +67,8 @@ def _agree(connection: Connection, change: Change) -> None:
     Else what people say there once more would pass for old, and be undone.
     """
     for state in change.records:
-        sharing = Sharing.of_state(state)
         known = update(projected).where(projected.c.record_id == state.record.id)
-        members = json.dumps(sharing.members)
-        connection.execute(known.values(visibility=sharing.visibility, members=members))
+        connection.execute(known.values(agreed.columns(Sharing.of_state(state))))
 
 
 def restart(connection: Connection, name: str, sequence: int) -> None:

@@ -286,9 +286,11 @@ outbox = Table(
     Column("reason", Text, nullable=False),
     Column("lease", String(36), nullable=False),
     Column("due_at", Double, nullable=False),
+    Column("tried", Text),
 )
 """Records that the image service does not have as they are. What a row says of an ended record
-stands nowhere else. *begun*: somebody set out to send it. *lease* is empty where nobody has it."""
+stands nowhere else. *begun*: somebody set out to send it. *lease* is empty where nobody has it.
+*tried* (JSON) is who was to see it, each time."""
 
 projected = Table(
     "projected",
@@ -302,7 +304,7 @@ projected = Table(
     Column("members", Text),
 )
 """What was sent under which parent. *missing_version* is the tag's when its record was missed;
-*visibility* and *members* (JSON) are those with which it was last sent."""
+*visibility* is that with which it was last sent, *members* (JSON) those when it was shared last."""
 
 signing_key = Table(
     "signing_key",

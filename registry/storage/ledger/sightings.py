@@ -1,6 +1,5 @@
 """Sightings and Openings: what records are to be seen out there, and what they open."""
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.changes import RecordState
-from registry.storage.ledger import records, writes
+from registry.storage.ledger import agreed, records, writes
 from registry.storage.ledger.apply import find_repository
 from registry.storage.ledger.database import Database
 from registry.storage.ledger.lines import lock_project
@@ -69,9 +68,9 @@ class SqlSightings:
         return await self._database.write(lambda c: _miss(c, self._now(c), record, began))
 
     async def agree(self, record: str, sharing: Sharing) -> None:
-        agreed = update(projected).where(projected.c.record_id == record)
-        values = {"visibility": sharing.visibility, "members": json.dumps(sharing.members)}
-        await self._database.write(lambda c: c.execute(agreed.values(values)).close())
+        known = update(projected).where(projected.c.record_id == record)
+        values = agreed.columns(sharing)
+        await self._database.write(lambda c: c.execute(known.values(values)).close())
 
     async def untag(self, record: str) -> Position | None:
         return await self._database.write(lambda c: _untag(c, self._now(c), record))

@@ -8,7 +8,7 @@ from registry.oci.digest import Digest
 from registry.oci.names import RepositoryName
 from registry.storage.changes import RecordState
 from registry.storage.records import ImageRecord, Position
-from registry.storage.sharing import Sharing
+from registry.storage.sharing import Members, Sharing
 
 REFUSALS: Final = 10
 """After which a record is parked."""
@@ -40,7 +40,11 @@ class Due:
     sent: bool = False
     """Whether it is known to have been there, under this very id."""
     agreed: Sharing | None = None
-    """Who saw it when it was last sent; what is otherwise out there was changed out there."""
+    """Who saw it when it was last sent."""
+    kept: Members = ()
+    """The members that it had out there when it was shared last."""
+    tried: tuple[Sharing, ...] = ()
+    """Who was to see it, at attempts since then of which nobody knows how they ended."""
     state: RecordState | None = None
     """What it is, once ``begin`` was called; None where it ended."""
 
