@@ -1,8 +1,8 @@
 """The journal in Swift: ``<prefix>-journal/<project>/<sequence>`` is one line.
 
 A line is there once its object is; a project's lines are written one after the other, so that none
-is there without those before it. Listings may lag: what they do not tell yet is looked for by name.
-Old lines may be folded (folds.py); a project's last line always stays.
+is there without those before it. Listings may lag: what they do not tell is looked for by name, the
+projects too (projects.py). Old lines may be folded (folds.py); a project's last line always stays.
 """
 
 import asyncio
@@ -20,12 +20,11 @@ from registry.storage.swift.account import SwiftAccount
 from registry.storage.swift.folds import FoldObject, Folds
 from registry.storage.swift.names import Names, Place
 from registry.storage.swift.objects import AT_ONCE, Objects, all_of
+from registry.storage.swift.projects import FIRST_ONLY, WRITTEN, Projects
 
 PAUSE: Final = 1.0
 """Seconds that a founder waits before he looks who else founded the store: Swift's conditional PUT
 lets two through now and then, and what was written last is what stays."""
-FIRST_ONLY: Final = {"If-None-Match": "*"}
-WRITTEN: Final = (HTTPStatus.CREATED, HTTPStatus.PRECONDITION_FAILED)
 
 
 class SwiftJournal:
@@ -38,6 +37,7 @@ class SwiftJournal:
         self._objects = Objects(account)
         self._founding_pause = founding_pause
         self._folds = Folds(self._objects, self._names)
+        self._projects = Projects(self._objects, self._names)
         self._founding = asyncio.Lock()
         self._folding = asyncio.Lock()
         self._heads: dict[str, int] = {}
@@ -53,6 +53,7 @@ class SwiftJournal:
         slots = asyncio.Semaphore(AT_ONCE)
         # Nothing is written before it is sure that nothing would leave a gap.
         await all_of(self._check(project, entries) for project, entries in projects.items())
+        await all_of(map(self._projects.add, projects))
         await all_of(self._write(entries, slots) for entries in projects.values())
 
     async def _check(self, project: str, entries: Sequence[tuple[Position, Place, bytes]]) -> None:
@@ -101,7 +102,13 @@ class SwiftJournal:
         entries = self._objects.listing(self._names.journal, delimiter="/")
         listed = {str(entry["subdir"]).rstrip("/") async for entry in entries if "subdir" in entry}
         slots = asyncio.Semaphore(AT_ONCE)
-        await all_of(self._find_head(project, slots) for project in listed | set(self._heads))
+        projects = listed.union(self._heads, await self._projects.find())
+        await all_of(self._find_head(project, slots) for project in projects)
+        if untold := projects - self._heads.keys():  # nothing was written yet, or all was folded
+            folds = await self._folds.find()
+            for project in untold & folds.keys():
+                self._know(Position(project, folds[project][0].end))
+                await self._find_head(project, slots)
         return dict(self._heads)
 
     async def _lines(

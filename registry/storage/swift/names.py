@@ -15,7 +15,7 @@ _OBJECT: Final = re.compile(
     rf"(?:sha256|sha512)/(?P<hex>[0-9a-f]{{64}}|[0-9a-f]{{128}})/(?P<uuid>{_UUID})", re.ASCII
 )
 _DIGITS: Final = 16
-"""Of a line's number in the journal, so that names sort as numbers do."""
+"""Of a line's number in the journal, and of a project's, so that names sort as numbers do."""
 
 STORE: Final = "store.json"
 
@@ -51,7 +51,7 @@ class Names:
 
     @property
     def meta(self) -> str:
-        """The container of what is said about the store, and of the journal's folds."""
+        """The container of what is said about the store, its projects, and the journal's folds."""
         return f"{self.prefix}-meta"
 
     @property
@@ -64,6 +64,10 @@ class Names:
     def store(self) -> Place:
         """What the store says it is."""
         return Place(self.meta, STORE)
+
+    def project(self, number: int) -> Place:
+        """A project's name, which was the *number*-th to have a journal."""
+        return Place(self.meta, f"projects/{number:0{_DIGITS}}")
 
     def object(self, name: str) -> Place:
         """``sha256/<hex>/<uuid>``: one of sixteen containers, by the digest's first digit.
