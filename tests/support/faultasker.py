@@ -94,6 +94,11 @@ class Asker:
         except httpx.TransportError:
             self.tally.broken += 1
             return None
+        except AttributeError as error:  # anyio's word for a kept connection that has just gone
+            if "getpeername" not in str(error):
+                raise
+            self.tally.broken += 1
+            return None
 
     async def _sign_in(self, url: str) -> bool:
         alice = self.world.scene.alice

@@ -132,7 +132,7 @@ async def play(stage: Stage, schedule: Schedule, plant: Plant | None = None) -> 
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed goes with it
             # Of a schedule that took too long: where it stood.
             where = traceback.format_exception(error.__cause__)[-8:] if error.__cause__ else []
-            outcome.complaint = "".join([*where, *traceback.format_exception(error)[-3:]])
+            outcome.complaint = "".join([*where, *traceback.format_exception(error)[-9:]])
     return outcome
 
 

@@ -27,6 +27,8 @@ LINE = 64
 """Bytes that no chunk's own line has: what is longer is data, but for its last two."""
 HANG = 30.0
 """Seconds for which a silent answer is held back: whoever waits gives up before."""
+LATE = 30.0
+"""Seconds that a service has for what was put off; no answer to it is waited for any longer."""
 DELETED = json.dumps(
     {"Number Deleted": 1, "Number Not Found": 0, "Response Status": "200 OK", "Errors": []}
 ).encode()
@@ -187,7 +189,9 @@ class WeatherProxy:
     async def _do(self, late: Late) -> None:
         async with self._upstream() as (answers, upstream):
             await write(upstream, late.raw)
-            await answers.read()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LATE):
+                    await answers.read()
 
     # -- what it sees ---------------------------------------------------------------------------
 
