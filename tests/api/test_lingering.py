@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import select
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -13,8 +15,9 @@ from starlette.responses import PlainTextResponse
 
 from lingering import transport
 from registry.v2api import protocol
+from support.certificates import make_certificate
 from support.holdings import unharmed
-from support.server import Server, running_server
+from support.server import Server, Settings, running_server
 from support.wire import Wire, chunked, request
 
 NO_DIGEST = "/v2/library/app/blobs/uploads/?digest=none"
@@ -55,6 +58,25 @@ def test_who_is_refused_in_the_middle_of_a_body_may_send_it_and_reads_why(
         assert (answer.status, answer.code) == (400, "DIGEST_INVALID")
         assert answer.header("connection") == "close"
         assert wire.read() is None
+
+
+def test_so_it_is_behind_tls(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    keys = {"tls_certificate": str(certificate.chain), "tls_key": str(certificate.key)}
+    trusting = ssl.create_default_context(cafile=certificate.chain)
+    with (
+        running_server(Settings(http=keys)) as server,
+        Wire(server.address) as wire,
+        trusting.wrap_socket(wire.socket, server_hostname="127.0.0.1") as secure,
+    ):
+        length = b"Content-Length: %d" % SIZE
+        secure.sendall(request("POST", NO_DIGEST, CLOSE, length) + bytes(1000))
+        answer = secure.recv(10_000)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        secure.sendall(bytes(SIZE - 1000))
+        while more := secure.recv(10_000):
+            answer += more
+        assert b"DIGEST_INVALID" in answer
 
 
 def test_who_sends_no_http_reads_so(address: str) -> None:
