@@ -116,6 +116,7 @@ async def test_what_was_folded_is_found_though_no_listing_tells_of_its_lines(
     for _ in range(2):
         await fill(journal, source, 4)
         assert await journal.fold()
+    await fill(journal, source, 4)
     told = await everything(journal)
     tell_nothing(monkeypatch, but="folds/")
     assert await again.heads() == await source.heads()

@@ -102,13 +102,10 @@ class SwiftJournal:
         entries = self._objects.listing(self._names.journal, delimiter="/")
         listed = {str(entry["subdir"]).rstrip("/") async for entry in entries if "subdir" in entry}
         slots = asyncio.Semaphore(AT_ONCE)
+        for project, (newest, *_) in (await self._folds.find()).items():
+            self._know(Position(project, newest.end))  # and what it stands for may be deleted
         projects = listed.union(self._heads, await self._projects.find())
         await all_of(self._find_head(project, slots) for project in projects)
-        if untold := projects - self._heads.keys():  # nothing was written yet, or all was folded
-            folds = await self._folds.find()
-            for project in untold & folds.keys():
-                self._know(Position(project, folds[project][0].end))
-                await self._find_head(project, slots)
         return dict(self._heads)
 
     async def _lines(
