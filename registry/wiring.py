@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from registry import agreement, people, stores
+from registry import agreement, people, stores, workers
 from registry.api.quota import QuotaApi
 from registry.api.trash import TrashApi
 from registry.catalogue import imageapi
@@ -121,7 +121,7 @@ def server_config(config: Config) -> uvicorn.Config:
     """How uvicorn runs `application`, in this process or in several."""
     http = config.http
     return uvicorn.Config(
-        "registry.wiring:application",
+        f"{__name__}:{'application' if http.workers == 1 else 'worker'}",
         factory=True,
         workers=http.workers,
         loop="uvloop",
@@ -141,8 +141,14 @@ def server_config(config: Config) -> uvicorn.Config:
     )
 
 
+def worker() -> Application:
+    """What one of several processes serves."""
+    workers.end_with_parent()
+    return application()
+
+
 def application() -> Application:
-    """What every worker process serves."""
+    """What every process serves."""
     config = load_config()
     log_as_json()
     opened = stores.Stores(config)

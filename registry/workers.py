@@ -1,5 +1,10 @@
 """Worker processes that serve one listening socket."""
 
+import multiprocessing
+import os
+import signal
+import threading
+
 from uvicorn.supervisors import Multiprocess
 
 
@@ -11,3 +16,18 @@ class Workers(Multiprocess):
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
+
+
+def end_with_parent() -> None:
+    """Have this worker end in order once its parent is gone.
+
+    Where that was killed nobody else would end it, and the address would stay taken.
+    """
+    threading.Thread(target=_follow, name="parent", daemon=True).start()
+
+
+def _follow() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from registry.oci.digest import Digest
 from support.certificates import Certificate, make_certificate
-from support.environment import free_port, wait_until
+from support.environment import free_port, listens, wait_until
 from support.server import ALICE, BERTH, CAROL, Server, Settings, running_server
 
 CONTENT = bytes(range(256)) * 4096
@@ -180,6 +180,19 @@ def test_many_writers_push_the_same_blob_at_once(two: tuple[Server, Server]) -> 
 
 
 # -- the end ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_that_was_killed_can_be_started_again(workers: int) -> None:
+    with running_server(Settings(workers=workers)) as server:
+        with httpx.Client(base_url=server.url) as http:
+            assert http.put(closing(begin(http)), content=CONTENT).status_code == 201
+        os.kill(server.process.pid, signal.SIGKILL)  # and nobody tells its workers
+        wait_until(lambda: server.process.status is not None, "its end")
+        host, _, port = server.address.partition(":")
+        wait_until(lambda: not listens((host, int(port))), "the end of its workers", 20)
+        server.restart()
+        assert httpx.get(f"{server.url}/v2/{APP}/blobs/{DIGEST}").content == CONTENT
 
 
 @pytest.mark.parametrize("workers", [1, 2])
