@@ -10,11 +10,11 @@ from registry.oci.errors import Denied, ManifestUnknown, Unsupported
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ports.ledger import Ledger
 from registry.storage.records import ImageRecord, Member
-from registry.storage.sharing import Answer, Invitation, Visibility, Withdrawal
+from registry.storage.sharing import PENDING, Answer, Invitation, Visibility, Withdrawal
 from registry.storage.storage import Storage
 
 VISIBILITIES = frozenset({"private", "shared", "community", "public"})
-STATUSES = frozenset({"pending", "accepted", "rejected"})
+STATUSES = frozenset({PENDING, "accepted", "rejected"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ async def add_member(
     _require_sharer(caller, record)
     shared = await storage.ledger.share_record(record.id, Invitation(project))
     await storage.flusher.flush(shared.position)
-    return Membership(shared.record, Member(project, "pending"))
+    return Membership(shared.record, Member(project, PENDING))
 
 
 async def answer_member(

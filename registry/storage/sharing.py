@@ -11,8 +11,8 @@ from registry.storage.records import Member
 
 MEMBERS_LIMIT: Final = 128
 """Projects that one image may be shared with (Glance: image_member_quota)."""
-
-
+PENDING: Final = "pending"
+"""What a member says that has not answered yet: in Glance, too, each new one."""
 Members = tuple[tuple[str, str], ...]
 """(project, status), by project."""
 
@@ -86,7 +86,7 @@ def share(state: RecordState, now: float, how: SharingChange) -> Change:
             visibility = word
         case Invitation(project):
             _require_place(visibility, members, project)
-            members[project] = "pending"
+            members[project] = PENDING
         case Answer(Member(project, status)):
             if project not in members:
                 raise ManifestUnknown("there is no such member of this image")
@@ -123,7 +123,7 @@ def may_be_left(
     if seen.visibility != "shared":
         return True
     ours = {*kept, *(member for each in known for member in each.members)}
-    ours |= {(project, "pending") for each in tried for project, _ in each.members}
+    ours |= {(project, PENDING) for each in tried for project, _ in each.members}
     if not ours.issuperset(seen.members):
         return False
     if agreed is None or agreed.visibility != "shared":

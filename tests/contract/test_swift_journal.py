@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -95,78 +95,6 @@ async def test_a_line_is_an_object_under_its_project_and_number(
     assert await Objects(account).get(Names(prefix).line(line(SHOES, 2).position)) == encode(
         line(SHOES, 2)
     )
-
-
-async def test_what_no_listing_tells_of_is_found(
-    journal: SwiftJournal, again: SwiftJournal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A ledger that was lost is made anew at such a moment, too."""
-    names = [f"project-{n}" for n in range(5)]
-    await journal.append([line(name, 1) for name in (SHOES, HATS)])
-    await journal.append([line(SHOES, 2), *(line(name, 1) for name in names)])
-    tell_nothing(monkeypatch)
-    assert await again.heads() == {SHOES: 2, HATS: 1, **dict.fromkeys(names, 1)}
-    assert len(await everything(again)) == 8
-
-
-async def test_what_was_folded_is_found_though_no_listing_tells_of_its_lines(
-    journal: SwiftJournal, again: SwiftJournal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = MemoryLedger()
-    for _ in range(2):
-        await fill(journal, source, 4)
-        assert await journal.fold()
-    await fill(journal, source, 4)
-    told = await everything(journal)
-    tell_nothing(monkeypatch, but="folds/")
-    assert await again.heads() == await source.heads()
-    assert await everything(again) == told
-
-
-async def test_who_cannot_note_a_project_writes_no_line_of_it(
-    spoilt: SwiftJournal, again: SwiftJournal, proxy: FaultProxy
-) -> None:
-    proxy.spoil("^PUT .*/projects/", times=100, status=412)
-    with pytest.raises(StorageUnavailable, match="could not be noted"):
-        await spoilt.append([line(SHOES, 1)])
-    assert await again.heads() == {}
-    proxy.rules.clear()
-    await spoilt.append([line(SHOES, 1)])
-    assert await again.heads() == {SHOES: 1}
-
-
-async def test_projects_that_begin_at_once_are_all_found(
-    account: SwiftAccount, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    journals = [SwiftJournal(account, prefix=prefix) for _ in range(3)]
-    names = [f"project-{n}" for n in range(9)]
-    await asyncio.gather(*(journals[n % 3].append([line(name, 1)]) for n, name in enumerate(names)))
-    for one, name in zip(journals, names[1:], strict=False):
-        await one.append([line(name, 1)])
-    tell_nothing(monkeypatch)
-    assert set(await SwiftJournal(account, prefix=prefix).heads()) >= set(names[1:4])
-
-
-async def test_a_store_of_before_notes_its_projects_with_their_next_line(
-    journal: SwiftJournal, again: SwiftJournal, account: SwiftAccount, prefix: str
-) -> None:
-    await journal.append([line(SHOES, 1)])
-    await Objects(account).delete(Names(prefix).project(1))
-    assert await again.heads() == {SHOES: 1}
-    await again.append([line(SHOES, 2)])
-    assert await Objects(account).get(Names(prefix).project(1)) == SHOES.encode()
-
-
-def tell_nothing(monkeypatch: pytest.MonkeyPatch, but: str | None = None) -> None:
-    """Have all listings lag behind everything, but for one of a certain prefix."""
-    listing = Objects.listing
-
-    async def lag(objects: Objects, container: str, **query: str) -> AsyncIterator[dict[str, Any]]:
-        if but is not None and query.get("prefix") == but:
-            async for entry in listing(objects, container, **query):
-                yield entry
-
-    monkeypatch.setattr(Objects, "listing", lag)
 
 
 async def test_a_line_with_other_content_is_not_taken_for_the_same(

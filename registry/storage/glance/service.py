@@ -10,14 +10,13 @@ from registry.storage.cloud import open_session
 from registry.storage.glance.client import DATA, PATCH, GlanceClient
 from registry.storage.images import differences
 from registry.storage.ports.images import Absent, Image, Refused, Taken
+from registry.storage.sharing import PENDING
 
 DOCKER: Final = "docker"
 RAW: Final = "raw"
 """The disk format where Glance was not told of docker."""
 FORMATS: Final = 600.0
 """Seconds for which it is remembered which of them Glance takes."""
-PENDING: Final = "pending"
-"""What Glance itself says of a new member."""
 CONFLICT: Final = frozenset({HTTPStatus.CONFLICT})
 FORBIDDEN: Final = frozenset({HTTPStatus.FORBIDDEN})
 STANDARD: Final = frozenset(

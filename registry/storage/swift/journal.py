@@ -19,8 +19,8 @@ from registry.storage.records import JournalLine, Position, StoreIdentity
 from registry.storage.swift.account import SwiftAccount
 from registry.storage.swift.folds import FoldObject, Folds
 from registry.storage.swift.names import Names, Place
-from registry.storage.swift.objects import AT_ONCE, Objects, all_of
-from registry.storage.swift.projects import FIRST_ONLY, WRITTEN, Projects
+from registry.storage.swift.objects import AT_ONCE, FIRST_ONLY, WRITTEN, Objects, all_of
+from registry.storage.swift.projects import Projects
 
 PAUSE: Final = 1.0
 """Seconds that a founder waits before he looks who else founded the store: Swift's conditional PUT

@@ -24,6 +24,9 @@ AT_ONCE: Final = 8
 PAGE: Final = 10_000
 """Entries of one listing: Swift's own limit."""
 BYTES: Final = {"Content-Type": "application/octet-stream"}
+FIRST_ONLY: Final = {"If-None-Match": "*"}
+WRITTEN: Final = (HTTPStatus.CREATED, HTTPStatus.PRECONDITION_FAILED)
+"""What a PUT is answered that is for the first one only."""
 
 Answer = TypeVar("Answer")
 

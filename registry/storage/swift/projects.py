@@ -7,15 +7,12 @@ is put under the first number that is free.
 
 import asyncio
 from collections.abc import Collection
-from http import HTTPStatus
 from typing import Final
 
 from registry.oci.errors import StorageUnavailable
 from registry.storage.swift.names import Names
-from registry.storage.swift.objects import AT_ONCE, Objects
+from registry.storage.swift.objects import AT_ONCE, FIRST_ONLY, WRITTEN, Objects
 
-FIRST_ONLY: Final = {"If-None-Match": "*"}
-WRITTEN: Final = (HTTPStatus.CREATED, HTTPStatus.PRECONDITION_FAILED)
 _TRIES: Final = 10
 """Numbers at most that others may take first."""
 
@@ -70,5 +67,9 @@ class Projects:
             size = min(2 * size, AT_ONCE)
 
     async def _read(self, number: int) -> str | None:
-        content = await self._objects.get(self._names.project(number))
-        return None if content is None else content.decode()
+        place = self._names.project(number)
+        content = await self._objects.get(place)
+        try:
+            return None if content is None else content.decode()
+        except UnicodeDecodeError as error:
+            raise StorageUnavailable(f"{place.name} of the store is damaged") from error
