@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
+from support.listening import listening
+
 PIECE = 64 * 1024
 
 
@@ -67,35 +69,17 @@ class FaultProxy:
     rules: list[Rule] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     """First lines."""
-    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @classmethod
     @asynccontextmanager
     async def before(cls, url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Self]:
         """A proxy before the service at *url*; its own ``url`` has the same path."""
         proxy = cls(url)
-        tasks: set[asyncio.Task[None]] = set()
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.create_task(proxy._serve(reader, writer))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-        server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=1024 * 1024, ssl=tls)
-        port = server.sockets[0].getsockname()[1]
-        scheme = "https" if tls else "http"
-        proxy.url = urlunsplit(urlsplit(url)._replace(scheme=scheme, netloc=f"127.0.0.1:{port}"))
-        try:
+        async with listening(proxy._serve, tls=tls) as port:
+            scheme = "https" if tls else "http"
+            address = f"127.0.0.1:{port}"
+            proxy.url = urlunsplit(urlsplit(url)._replace(scheme=scheme, netloc=address))
             yield proxy
-        finally:
-            server.close()
-            for task in list(tasks):
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for writer in proxy._writers:
-                writer.transport.abort()
-            closing = (writer.wait_closed() for writer in proxy._writers)
-            await asyncio.gather(*closing, return_exceptions=True)
 
     def spoil(
         self, pattern: str, *, times: int = 1, skip: int = 0, head: str = "", **how: object
@@ -108,14 +92,12 @@ class FaultProxy:
         return sum(bool(re.search(pattern, line)) for line in self.requests)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.append(writer)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             text = head.decode("latin-1")
             self.requests.append(text.partition("\r\n")[0])
             fault = next((rule.fault for rule in self.rules if rule.applies(text)), Fault())
             await self._exchange(head, fault, reader, writer)
-        writer.transport.abort()
 
     async def _exchange(
         self,
@@ -142,7 +124,6 @@ class FaultProxy:
         inner_reader, inner_writer = await asyncio.open_connection(
             address.hostname, address.port, limit=1024 * 1024
         )
-        self._writers.append(inner_writer)
         sending = asyncio.create_task(_pump_request(head, fault, reader, inner_writer))
         try:
             await _pump_answer(fault, inner_reader, writer)

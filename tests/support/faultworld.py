@@ -30,6 +30,8 @@ REBUILDS = 60
 """Attempts at most; the last half of them in fair weather."""
 SETTLED = 5.0
 """Seconds after which both replicas believe a ledger that was mended, and its keys."""
+TURNS = 5
+"""Of the loop, in which whoever was accepted is known to the server."""
 EXTRA = """\
 [gc]
 every_minutes = 0
@@ -46,6 +48,14 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go whoever is being accepted too, of whom asyncio would leave a socket open."""
+        for listener in sockets or ():
+            asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
 
 
 @dataclass

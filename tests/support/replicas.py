@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from support.environment import temporary_directory
+from support.listening import listening
 from support.server import Account, Server, Settings, running_server
 
 PIECE = 64 * 1024
@@ -34,22 +35,10 @@ class Alternator:
         loop = asyncio.new_event_loop()
 
         async def serve() -> None:
-            tasks: set[asyncio.Task[None]] = set()
-
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                task = asyncio.create_task(self._serve(reader, writer))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-
-            server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=1024 * 1024)
-            host, port = server.sockets[0].getsockname()
-            self.address = f"{host}:{port}"
-            started.set()
-            await ended.wait()
-            server.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            async with listening(self._serve) as port:
+                self.address = f"127.0.0.1:{port}"
+                started.set()
+                await ended.wait()
 
         thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
         thread.start()

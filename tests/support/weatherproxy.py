@@ -10,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from support.lag import Lag
+from support.listening import listening
 from support.messages import (
     Head,
     answer_body,
@@ -65,20 +66,14 @@ class WeatherProxy:
     async def before(cls, service: str, target: str, weather: Weather) -> AsyncIterator[Self]:
         """Listen on the loopback; ``url`` has the path of *target*."""
         proxy = cls(service, target, weather)
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            proxy._start(proxy._serve(reader, writer))
-
-        server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=LIMIT)
-        port = server.sockets[0].getsockname()[1]
-        proxy.url = urlunsplit(urlsplit(target)._replace(netloc=f"127.0.0.1:{port}"))
-        try:
-            yield proxy
-        finally:
-            server.close()
-            for task in list(proxy._tasks):
-                task.cancel()
-            await asyncio.gather(*proxy._tasks, return_exceptions=True)
+        async with listening(proxy._serve, limit=LIMIT) as port:
+            proxy.url = urlunsplit(urlsplit(target)._replace(netloc=f"127.0.0.1:{port}"))
+            try:
+                yield proxy
+            finally:
+                for task in list(proxy._tasks):
+                    task.cancel()
+                await asyncio.gather(*proxy._tasks, return_exceptions=True)
 
     async def clear_up(self) -> None:
         """Do now what was put off."""

@@ -22,6 +22,7 @@ from support.keystone import (
     as_token,
     open_cloud_registry,
 )
+from support.listening import listening
 from support.openstack import OpenStack
 from support.pushing import code
 from support.signing import basic
@@ -76,6 +77,7 @@ async def test_a_keystone_that_fails_or_says_nonsense_is_an_outage(openstack: Op
         await reader.readuntil(b"\r\n\r\n")
         writer.write(said.pop(0))
         writer.close()
+        await writer.wait_closed()
 
     said = [
         b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
@@ -86,25 +88,21 @@ async def test_a_keystone_that_fails_or_says_nonsense_is_an_outage(openstack: Op
         b"HTTP/1.1 201 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nplain",
         b'HTTP/1.1 201 OK\r\nContent-Length: 12\r\nX-Subject-Token: x\r\n\r\n{"token":{}}',
     ]
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    broken = _at(openstack, f"http://127.0.0.1:{port}/v3")
-    async with server, open_cloud_registry(broken) as registry:
-        while said:
-            with pytest.raises(StorageUnavailable):
-                await registry.identity.authenticate("alice", WORD, NOWHERE)
+    async with listening(answer) as port:
+        broken = _at(openstack, f"http://127.0.0.1:{port}/v3")
+        async with open_cloud_registry(broken) as registry:
+            while said:
+                with pytest.raises(StorageUnavailable):
+                    await registry.identity.authenticate("alice", WORD, NOWHERE)
 
 
 async def test_at_a_silent_keystone_only_so_many_wait_and_not_for_long() -> None:
-    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    keystone = Keystone(f"http://127.0.0.1:{port}", timeout=1)
     began = time.monotonic()
-    async with server:
+    async with listening(say_nothing) as port:
+        keystone = Keystone(f"http://127.0.0.1:{port}", timeout=1)
         asked = [keystone.validate(f"token{number}") for number in range(WAITING + 5)]
         told = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(each) for each in told} == {StorageUnavailable}
