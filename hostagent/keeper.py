@@ -10,10 +10,11 @@ import threading
 from collections import deque
 from typing import Final
 
+from hostagent.draft import Plan
 from hostagent.errors import HostError, NotHere
 from hostagent.host import Host
 from hostagent.logs import rotate
-from hostagent.reconcile import Plan, plan
+from hostagent.reconcile import plan
 from hostagent.records import SetRow, Trouble
 from hostagent.seen import look
 from hostagent.step import Step

@@ -6,6 +6,8 @@ so a repeat after the agent's death finds that it is done.
 
 import json
 
+from hostagent.draft import Draft
+from hostagent.ending import end_attempt
 from hostagent.login_steps import ChangePassword
 from hostagent.records import Attempt, AttemptState, OperationRow, OperationState
 from hostagent.seen import Seen
@@ -16,10 +18,31 @@ from setspec.desired import Level
 REPLACING = ("restart", "rebuild_disk")
 
 
-def begin(seen: Seen, operation: OperationRow) -> Step | None:
+def operate(draft: Draft) -> str | None:
+    """Begin, carry on or end the first operation of which something is left to do.
+
+    Answers which container it is replacing, if any.
+    """
+    seen = draft.seen
+    for operation in seen.operations:
+        if operation.state is OperationState.PENDING:
+            draft.add(_begin(seen, operation))
+            return None
+        if operation.state is OperationState.RUNNING:
+            targets: dict[str, str | None] = json.loads(operation.targets or "{}")
+            if _is_done(seen, targets):
+                draft.add(EndOperation(seen.row.set, operation.id))
+                return None
+            is_fresh = operation.kind == "rebuild_disk"
+            attempt = _first(seen, targets, is_fresh=is_fresh)
+            if attempt is not None:
+                end_attempt(draft, attempt, disk=is_fresh)
+                return attempt.container
+    return None
+
+
+def _begin(seen: Seen, operation: OperationRow) -> Step:
     """The step with which a pending operation begins, or ends at once."""
-    if operation.state is not OperationState.PENDING:
-        return None
     set_id = seen.row.set
     args = json.loads(operation.args)
     named = args.get("containers") or ([args["container"]] if "container" in args else [])
@@ -45,37 +68,30 @@ def begin(seen: Seen, operation: OperationRow) -> Step | None:
     return BeginOperation(set_id, operation.id, targets)
 
 
-def finish(seen: Seen, operation: OperationRow) -> Step | None:
-    """The step that ends a running operation, once nothing of it is left to do."""
-    if operation.state is not OperationState.RUNNING:
-        return None
-    targets: dict[str, str | None] = json.loads(operation.targets or "{}")
-    ended = EndOperation(seen.row.set, operation.id)
-    if seen.is_gone:
-        return EndOperation(seen.row.set, operation.id, "the set was deleted")
+def _is_done(seen: Seen, targets: dict[str, str | None]) -> bool:
+    """Whether nothing of what a running operation asked for is left to do."""
     for name, former in targets.items():
         current = seen.attempts.get(seen.container(name).current or "")
-        if former is not None and current is not None and current.id == former:
-            return None
+        if current is not None and current.id == former:
+            return False
         if seen.desired.level is not Level.RUNNING:
             continue
         if current is None or current.state is AttemptState.CREATED:
-            return None
+            return False
         if current.state is AttemptState.STARTED and current.ready_at is None:
-            return None
-    return ended
+            return False
+    return True
 
 
-def to_replace(seen: Seen, operation: OperationRow) -> list[tuple[Attempt, bool]]:
-    """The attempts that an operation ends, and whether their disks go too; the last one first."""
-    if operation.state is not OperationState.RUNNING:
-        return []
-    targets: dict[str, str | None] = json.loads(operation.targets or "{}")
-    found = []
+def _first(seen: Seen, targets: dict[str, str | None], *, is_fresh: bool) -> Attempt | None:
+    """The attempt that is to be replaced now: the last container's that is not yet.
+
+    With *is_fresh*, an attempt of which only the disk is left is to be replaced too.
+    """
     for name, former in reversed(targets.items()):
         attempt = seen.attempts.get(former or "")
-        if attempt is not None and seen.container(name).current == former:
-            fresh = operation.kind == "rebuild_disk"
-            if attempt.exists or fresh:
-                found.append((attempt, fresh))
-    return found[:1]
+        if attempt is None or seen.container(name).current != former:
+            continue
+        if attempt.exists or is_fresh:
+            return attempt
+    return None

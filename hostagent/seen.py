@@ -80,6 +80,15 @@ class Seen:
         """The attempt that is to take its place."""
         return self.attempts.get(self.container(name).next or "")
 
+    def runs(self, attempt: Attempt) -> bool:
+        """Whether it was started, and its first process runs."""
+        return attempt.state is AttemptState.STARTED and attempt.id in self.alive
+
+    def failures(self, key: str) -> int:
+        """How often a step has failed, one time after the other."""
+        trouble = self.troubles.get(key)
+        return trouble.count if trouble is not None else 0
+
     def wanted(self, name: str) -> Recipe | None:
         """What a container should be made of; None while its image is not here."""
         return wanted(self.desired, self.row, self.container(name), self.attempts)
@@ -89,9 +98,9 @@ class Seen:
         """What sshd should be made of; None while its container does not run, or without one."""
         ssh = self.desired.spec.ssh
         target = self.current(ssh.container) if ssh is not None else None
-        if ssh is None or target is None or target.id not in self.alive:
+        if ssh is None or target is None or not self.runs(target):
             return None
-        return login_recipe(ssh, target) if target.state is AttemptState.STARTED else None
+        return login_recipe(ssh, target)
 
     @property
     def is_prepared(self) -> bool:

@@ -1,12 +1,13 @@
 """Sets as an agent may see them, made up: what a plan is made from, without a host."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
 from hostagent.host import document_of
 from hostagent.recipes import SSH, Recipe, login_recipe
+from hostagent.reconcile import plan
 from hostagent.records import (
     Attempt,
     AttemptState,
@@ -24,6 +25,9 @@ from support.agents import changed, placed, shop
 NOW = 1000.0
 CREATED, STARTED, ENDED = AttemptState.CREATED, AttemptState.STARTED, AttemptState.ENDED
 INTENDED, REMOVED = AttemptState.INTENDED, AttemptState.REMOVED
+NETWORK = [{"name": "default"}]
+LOGIN = {"container": "c0", "password": "correct horse"}
+ONE_SECOND = {"readiness": {"min_ready_s": 1}}
 
 
 class Sight:
@@ -167,3 +171,12 @@ class Sight:
         recipe = self.seen.wanted(name)
         assert recipe is not None
         return recipe
+
+
+Case = tuple[Callable[[], Sight], list[str]]
+"""What there is and should be, and what is done about it."""
+
+
+def steps_for(sight: Sight) -> list[str]:
+    """What is done about it, by the steps' keys."""
+    return [step.key for step in plan(sight.seen).steps]

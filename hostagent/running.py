@@ -1,0 +1,201 @@
+"""Containers that shall run: made, started in order, started again, and replaced (pure)."""
+
+from typing import Final
+
+from hostagent import attempt_steps as attempts
+from hostagent.draft import Draft
+from hostagent.ending import end_attempt
+from hostagent.login_steps import CreateLogin
+from hostagent.recipes import SSH, limits_in, workload_of
+from hostagent.records import Attempt, AttemptState
+from hostagent.seen import Seen
+from hostagent.timing import backoff, ready_since
+from runspec.bundle import limits_of
+from setspec.normal import RestartPolicy, Workload
+
+CREATE_TRIES: Final = 3
+"""After so many a gray update is rolled back."""
+
+
+def make(draft: Draft) -> bool:
+    """Every container is there, at least as created; whether that is so."""
+    seen = draft.seen
+    complete = True
+    for name, _ in seen.workloads:
+        if seen.current(name) is None:
+            complete = False
+            if seen.wanted(name) is not None:
+                draft.add(attempts.Create(seen.row.set, name))
+    return complete
+
+
+def keep(draft: Draft, replaced: str | None) -> None:
+    """Start in order; start again what has ended; bring to the document what is not as it says.
+
+    The container that an operation has *replaced* is that one's.
+    """
+    seen = draft.seen
+    first = True
+    is_busy = any(row.next for row in seen.containers.values())
+    for name, workload in seen.workloads:
+        row = seen.container(name)
+        current = seen.current(name)
+        assert current is not None
+        if name == replaced:
+            first = False
+        elif row.next is not None or (not is_busy and _is_old(seen, name, current)):
+            _replace(draft, name, current)
+            is_busy = True
+            first = False
+        elif current.state is AttemptState.CREATED:
+            if first or row.was_ready:
+                draft.add(attempts.Start(seen.row.set, current.id))
+            first = first and row.was_ready
+        elif current.state is AttemptState.STARTED:
+            first = _settle(draft, current, workload) and first
+            _resize(draft, name, current)
+        else:
+            first = _again(draft, name, current, workload) and first
+
+
+def let_in(draft: Draft) -> None:
+    """Sshd beside its container: as long as that runs, and for each run of it anew."""
+    seen = draft.seen
+    wanted, own = seen.login, seen.current(SSH)
+    if seen.desired.spec.ssh is None:  # then it is a container that the set has no more
+        return
+    if own is None:
+        if wanted is not None:
+            draft.add(CreateLogin(seen.row.set, SSH))
+    elif wanted is None or own.recipe != wanted.fingerprint:
+        draft.add(attempts.Remove(seen.row.set, own.id))
+    elif own.state is AttemptState.CREATED:
+        draft.add(attempts.Start(seen.row.set, own.id))
+    elif own.state is AttemptState.STARTED:
+        _settle(draft, own, wanted.workload)
+    else:
+        _again(draft, SSH, own, wanted.workload)
+
+
+def is_whole(seen: Seen) -> bool:
+    """Whether every container runs and is ready, and is as the document says."""
+    for name, _ in seen.workloads:
+        recipe, current = seen.wanted(name), seen.current(name)
+        if recipe is None or current is None or recipe.is_rollback or current.ready_at is None:
+            return False
+        if recipe.fingerprint != current.recipe or seen.container(name).next is not None:
+            return False
+    return True
+
+
+def gives_up(seen: Seen, attempt: Attempt) -> bool:
+    """A gray update whose new attempt could not be made is rolled back, not tried for ever."""
+    name = attempt.container
+    if seen.container(name).next != attempt.id or _failed(seen, name):
+        return False
+    return seen.failures(f"create {name}") >= CREATE_TRIES
+
+
+def _settle(draft: Draft, attempt: Attempt, workload: Workload) -> bool:
+    """Whether a container that runs has become ready; looks where it is time to."""
+    seen = draft.seen
+    if attempt.ready_at is not None:
+        return True
+    since, look_at = ready_since(attempt, workload, seen.readings.get(attempt.id))
+    if look_at is not None:
+        if look_at <= seen.now:
+            draft.add(attempts.Probe(attempt.set, attempt.id))
+        else:
+            draft.wake(look_at)
+    if since is not None:
+        ready_at = since + workload.readiness.min_ready_s
+        if seen.now >= ready_at:
+            draft.add(attempts.NoteReady(attempt.set, attempt.id))
+        else:
+            draft.wake(ready_at)
+    return False
+
+
+def _again(draft: Draft, name: str, attempt: Attempt, workload: Workload) -> bool:
+    """What has ended is started again as its policy says; whether it has done its work instead."""
+    seen = draft.seen
+    policy = workload.restart.policy
+    is_own = attempt.stopping_at is None and attempt.started_at is not None
+    is_good = attempt.exit_known and attempt.exit_code == 0
+    is_done = policy is RestartPolicy.NEVER or (policy is RestartPolicy.ON_FAILURE and is_good)
+    if is_own and is_done:
+        return is_good
+    again_at = backoff(attempt, workload, seen.container(name).crashes) if is_own else seen.now
+    if seen.now >= again_at:
+        draft.add(attempts.Remove(attempt.set, attempt.id))
+    else:
+        draft.wake(again_at)
+    return False
+
+
+def _resize(draft: Draft, name: str, attempt: Attempt) -> None:
+    recipe = draft.seen.wanted(name)
+    if recipe is not None and recipe.fingerprint == attempt.recipe and not recipe.is_rollback:
+        limits = limits_of(recipe.workload)
+        if limits_in(attempt.limits) != limits:
+            draft.add(attempts.Update(attempt.set, attempt.id, limits))
+
+
+def _is_old(seen: Seen, name: str, current: Attempt) -> bool:
+    """Whether another recipe is wanted; not after any container of this generation has failed."""
+    recipe = seen.wanted(name)
+    if recipe is None or any(_failed(seen, each) for each in seen.containers if each != name):
+        return False
+    return recipe.fingerprint != current.recipe
+
+
+def _failed(seen: Seen, name: str) -> bool:
+    return seen.container(name).failed_generation == seen.row.generation
+
+
+def _replace(draft: Draft, name: str, current: Attempt) -> None:
+    """A gray update: the new one is made while the old one runs."""
+    seen = draft.seen
+    new = seen.next(name)
+    if _failed(seen, name):
+        if new is not None:
+            draft.add(attempts.Remove(new.set, new.id, disk=True))
+        return
+    recipe = seen.wanted(name)
+    if new is None:
+        if current.state is AttemptState.CREATED or recipe is None:
+            draft.add(attempts.Remove(current.set, current.id, disk=True))
+        else:
+            draft.add(attempts.Create(current.set, name, replaces=True))
+    elif recipe is not None and new.recipe != recipe.fingerprint:  # overtaken by a newer one
+        draft.add(attempts.Remove(new.set, new.id, disk=True))
+    elif new.state is AttemptState.INTENDED:
+        trouble = seen.troubles[f"create {name}"]
+        draft.add(attempts.RollBack(new.set, new.id, f"cannot be made: {trouble.text}"))
+    elif new.state is AttemptState.CREATED:
+        if seen.runs(current):
+            end_attempt(draft, current)
+        else:
+            draft.add(attempts.Start(new.set, new.id))
+    elif new.state is AttemptState.ENDED:
+        how = f"ended with {new.exit_code}" if new.exit_known else "ended, nobody saw how"
+        draft.add(attempts.RollBack(new.set, new.id, f"{how} before it was ready"))
+    else:
+        _trial(draft, new)
+
+
+def _trial(draft: Draft, new: Attempt) -> None:
+    """The new one runs: it becomes ready in time, or is rolled back."""
+    workload = workload_of(new.spec)
+    if _settle(draft, new, workload):
+        draft.add(attempts.Promote(new.set, new.id))
+        return
+    if any(isinstance(step, attempts.NoteReady) for step in draft.steps):
+        return
+    assert new.started_at is not None
+    patience = workload.readiness.ready_timeout_s
+    end = new.started_at + patience
+    if draft.seen.now >= end:
+        draft.steps = [attempts.RollBack(new.set, new.id, f"not ready within {patience} s")]
+    else:
+        draft.wake(end)

@@ -1,0 +1,93 @@
+"""Plans of what runs and is not as its document says: limits, images, containers."""
+
+from typing import Any
+
+import pytest
+
+from support.sightings import (
+    CREATED,
+    ENDED,
+    INTENDED,
+    NOW,
+    ONE_SECOND,
+    REMOVED,
+    STARTED,
+    Case,
+    Sight,
+    steps_for,
+)
+
+
+def gray(state: Any = None, **fields: Any) -> Sight:
+    """A gray update of c0 under way: the former runs, the new one is at *state*."""
+    sight = Sight().ready("c0", "c1").wants({"image": "shop:2"}, {})
+    if state is None:
+        return sight
+    return sight.attempt("c0", state, role="next", **fields).container("c0", good="a0")
+
+
+CHANGES: dict[str, Case] = {
+    "limits": (
+        lambda: Sight().ready("c0", "c1").wants({"mem": "64Mi"}, {}),
+        ["update a0"],
+    ),
+    "another image": (gray, ["create c0"]),
+    "what replaces it cannot be made": (
+        lambda: gray(INTENDED, alive=False).trouble("create c0", count=3),
+        ["roll-back n0"],
+    ),
+    "what replaces it could not be made yet": (
+        lambda: gray(INTENDED, alive=False).trouble("create c0", count=2),
+        ["remove n0"],
+    ),
+    "what replaces it is made": (lambda: gray(CREATED), ["stop a0"]),
+    "what replaces it runs": (
+        lambda: gray(STARTED, started_at=NOW).attempt("c0", ENDED).wants(
+            {"image": "shop:2", **ONE_SECOND}, {}
+        ),
+        ["note-ready n0"],
+    ),
+    "what replaces it is ready": (
+        lambda: gray(STARTED, ready_at=NOW).attempt("c0", ENDED),
+        ["promote n0"],
+    ),
+    "what replaces it has ended": (
+        lambda: gray(ENDED).attempt("c0", ENDED),
+        ["roll-back n0"],
+    ),
+    "it was rolled back": (
+        lambda: gray(ENDED).container("c0", failed_generation=2).attempt("c0", ENDED),
+        ["remove n0"],
+    ),
+    "what replaces it is overtaken": (
+        lambda: gray(CREATED).wants({"image": "shop:3"}, {}),
+        ["remove n0"],
+    ),
+    "it is not started yet, and another image is wanted": (
+        lambda: Sight().attempt("c0", CREATED).attempt("c1", CREATED)
+        .wants({"image": "shop:2"}, {}),
+        ["remove a0"],
+    ),
+    "another one has failed in this generation": (
+        lambda: gray().container("c1", failed_generation=2, good="a1"),
+        [],
+    ),
+    "a container more": (
+        lambda: Sight().ready("c0", "c1").wants({}, {}, {}),
+        ["create c2"],
+    ),
+    "a container less": (
+        lambda: Sight().ready("c0", "c1").wants({}),
+        ["stop a1"],
+    ),
+    "a container less, of which nothing is left": (
+        lambda: Sight().ready("c0").attempt("c1", REMOVED).wants({}),
+        ["forget-container c1"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_is_done(name: str) -> None:
+    make, expected = CHANGES[name]
+    assert steps_for(make()) == expected
