@@ -156,22 +156,20 @@ def _failed(seen: Seen, name: str) -> bool:
 def _replace(draft: Draft, name: str, current: Attempt) -> None:
     """A gray update: the new one is made while the old one runs."""
     seen = draft.seen
-    new = seen.next(name)
-    if _failed(seen, name):
-        if new is not None:
-            draft.add(attempts.Remove(new.set, new.id, disk=True))
-        return
-    recipe = seen.wanted(name)
+    new, recipe = seen.next(name), seen.wanted(name)
     if new is None:
+        if _failed(seen, name):
+            return
         if current.state is AttemptState.CREATED or recipe is None:
             draft.add(attempts.Remove(current.set, current.id, disk=True))
         else:
             draft.add(attempts.Create(current.set, name, replaces=True))
-    elif recipe is not None and new.recipe != recipe.fingerprint:  # overtaken by a newer one
-        draft.add(attempts.Remove(new.set, new.id, disk=True))
+    elif _failed(seen, name) or (recipe is not None and new.recipe != recipe.fingerprint):
+        draft.add(attempts.Remove(new.set, new.id, disk=True))  # or a newer one has overtaken it
     elif new.state is AttemptState.INTENDED:
-        trouble = seen.troubles[f"create {name}"]
-        draft.add(attempts.RollBack(new.set, new.id, f"cannot be made: {trouble.text}"))
+        if gives_up(seen, new):  # or else its remains could not be removed yet
+            trouble = seen.troubles[f"create {name}"]
+            draft.add(attempts.RollBack(new.set, new.id, f"cannot be made: {trouble.text}"))
     elif new.state is AttemptState.CREATED:
         if seen.runs(current):
             end_attempt(draft, current)

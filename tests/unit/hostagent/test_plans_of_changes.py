@@ -40,6 +40,14 @@ CHANGES: dict[str, Case] = {
         lambda: gray(INTENDED, alive=False).trouble("create c0", count=2),
         ["remove n0"],
     ),
+    "an agent died while it made what replaces it, and the remains cannot be removed yet": (
+        lambda: gray(INTENDED, alive=False).trouble("remove n0"),
+        [],
+    ),
+    "what replaces it could not be made once, and the remains cannot be removed yet": (
+        lambda: gray(INTENDED, alive=False).trouble("create c0").trouble("remove n0"),
+        [],
+    ),
     "what replaces it is made": (lambda: gray(CREATED), ["stop a0"]),
     "what replaces it runs": (
         lambda: gray(STARTED, started_at=NOW).attempt("c0", ENDED).wants(
