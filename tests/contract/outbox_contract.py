@@ -1,15 +1,15 @@
-"""What every Outbox promises: who is next and the life of a row."""
+"""What every Outbox promises: who is next, and how a row is sent."""
 
 from dataclasses import replace
 
+from contract.outbox_ends_contract import OutboxEndContract, OutboxLostLeaseContract
 from contract.outbox_ids_contract import OutboxLagContract, OutboxRenameContract
+from contract.outbox_refusals_contract import OutboxRefusalContract
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.agreed import TRIED
-from registry.storage.ports.projection import REFUSALS, Due, Lag
 from registry.storage.records import Member
 from registry.storage.sharing import Answer, Invitation, Sharing, Visibility
 from support.ledgers import (
-    HATS,
     SHOES,
     Clock,
     find_by_key,
@@ -20,7 +20,7 @@ from support.ledgers import (
     share_with,
     tagged,
 )
-from support.outboxes import LEASE, V1, begin, drain, keys, lease, push, send
+from support.outboxes import LEASE, begin, drain, keys, lease, push, send
 
 
 async def drain_push(ledger: SqlLedger) -> None:
@@ -200,234 +200,6 @@ class OutboxLeaseContract:
         clock.now += 31
         again = await lease(ledger)
         assert [(due.record, due.attempts) for due in again] == [(tag.record, 0)]
-
-
-class OutboxEndContract:
-    """Records that end."""
-
-    async def test_children_go_before_parents(self, ledger: SqlLedger) -> None:
-        await push(ledger, "v1", "base", "app")
-        await drain(ledger)
-        await ledger.delete_manifest(SHOES, manifest("boots").digest)
-        dues = await lease(ledger)
-        assert {due.gone for due in dues} == {True}
-        kinds = [due.kind for due in dues if due.kind != "repository"]
-        assert kinds == ["tag", "layer", "layer"]
-        for due in dues:
-            begun = await begin(ledger, due)
-            assert (begun.state, begun.sent) == (None, True)
-            assert await ledger.outbox.done(begun)
-        assert await drain(ledger) == []
-
-    async def test_a_parent_stays_until_nothing_shows_it(self, ledger: SqlLedger) -> None:
-        await push(ledger, "v1", "base", "app", word="a")
-        await drain(ledger)
-        await push(ledger, "v1", "base", word="b")
-        tag = await lease(ledger)
-        assert await keys(ledger, tag) == ["tag:red/boots:v1"]
-        assert await lease(ledger) == []
-        await send(ledger, tag[0])
-        assert await drain(ledger) == ["ended layer"]
-
-    async def test_who_never_left_is_ended_all_the_same(self, ledger: SqlLedger) -> None:
-        await push(ledger, "v1")
-        repository, tag = await lease(ledger)
-        await begin(ledger, tag)
-        await ledger.outbox.give_back(tag)
-        await ledger.outbox.give_back(repository)
-        await ledger.delete_tag(SHOES, V1)
-        ended = {due.record: due for due in await lease(ledger)}[tag.record]
-        begun = await begin(ledger, ended)
-        assert (begun.gone, begun.unsure, begun.sent) == (True, True, False)
-
-    async def test_a_deletion_tried_twice_is_no_surer_of_a_sending(self, ledger: SqlLedger) -> None:
-        await push(ledger, "v1")
-        await ledger.delete_manifest(SHOES, manifest("boots").digest)
-        for _ in range(2):
-            for due in await lease(ledger):
-                begun = await begin(ledger, due)
-                assert (begun.gone, begun.unsure, begun.sent) == (True, False, False)
-                await ledger.outbox.give_back(begun)
-
-    async def test_what_ends_on_its_way_is_deleted_next(self, ledger: SqlLedger) -> None:
-        await push(ledger, "v1")
-        repository, tag = await lease(ledger)
-        await send(ledger, repository)
-        begun = await begin(ledger, tag)
-        await ledger.delete_tag(SHOES, V1)
-        assert await ledger.outbox.done(begun)
-        ended = await lease(ledger)
-        assert [(due.record, due.gone) for due in ended] == [(tag.record, True)]
-        assert (await begin(ledger, ended[0])).sent
-
-    async def test_what_ended_before_it_was_begun_is_not_begun(self, ledger: SqlLedger) -> None:
-        await push(ledger, "v1")
-        _, tag = await lease(ledger)
-        await ledger.delete_tag(SHOES, V1)
-        assert await ledger.outbox.begin(tag, seconds=LEASE) is None
-        assert [due.gone for due in await lease(ledger)] == [True]
-
-    async def test_an_ended_record_is_never_revived(self, ledger: SqlLedger) -> None:
-        await push(ledger, "v1", "base")
-        await drain(ledger)
-        before = {each.record: each for each in await self._all(ledger)}
-        await ledger.delete_manifest(SHOES, manifest("boots").digest)
-        await push(ledger, "v1", "base")
-        dues = []
-        while found := await lease(ledger):
-            dues += found
-            for due in found:
-                await send(ledger, due)
-        assert {due.record for due in dues if due.gone} == set(before)
-        assert not {due.record for due in dues if not due.gone} & set(before)
-
-    async def _all(self, ledger: SqlLedger) -> list[Due]:
-        await ledger.outbox.mark_all()
-        found = await lease(ledger)
-        for due in found:
-            await send(ledger, due)
-        return found
-
-
-class OutboxRefusalContract:
-    """What the image service does not take."""
-
-    async def test_a_refused_record_is_tried_later(self, ledger: SqlLedger, clock: Clock) -> None:
-        await push(ledger, "v1")
-        repository, tag = await lease(ledger)
-        await send(ledger, repository)
-        assert not await ledger.outbox.refused(await begin(ledger, tag), "400 to POST")
-        assert await lease(ledger) == []
-        clock.now += 3
-        (again,) = await lease(ledger)
-        assert (again.attempts, again.reason, again.unsure) == (1, "400 to POST", True)
-
-    async def test_the_tenth_refusal_parks_it_and_its_children_alone(
-        self, ledger: SqlLedger, clock: Clock
-    ) -> None:
-        await push(ledger, "v1", "base", "app")
-        await ledger.put_manifest(put(HATS, "hat", "v1", drafts=tagged(HATS, "v1", "base")))
-        await self._park(ledger, clock, "layer:base")
-        clock.now += 1_000_000
-        assert await lease(ledger) == []
-        lag = await ledger.outbox.lag()
-        assert (lag.count, lag.parked) == (2, 1)  # its children wait
-        assert await ledger.outbox.lag("hats") == Lag(0, 0.0, 0)
-        await push(ledger, "v2", "other", word="other")
-        assert await drain(ledger) == ["layer:other", "tag:red/boots:v2"]
-
-    async def test_a_parked_record_gets_another_chance(
-        self, ledger: SqlLedger, clock: Clock
-    ) -> None:
-        await push(ledger, "v1", "base")
-        await self._park(ledger, clock, "layer:base")
-        assert await ledger.outbox.unpark() == 1
-        assert await ledger.outbox.unpark() == 0
-        assert await drain(ledger) == ["layer:base", "tag:red/boots:v1"]
-
-    async def test_a_change_is_another_chance(self, ledger: SqlLedger, clock: Clock) -> None:
-        await push(ledger, "v1")
-        await self._park(ledger, clock, "tag:red/boots:v1")
-        await push(ledger, "v1")
-        (due,) = await lease(ledger)
-        assert (due.attempts, due.reason) == (0, "")
-        await send(ledger, due)
-
-    async def test_a_parked_record_does_not_hold_up_what_it_was_shown_with(
-        self, ledger: SqlLedger, clock: Clock
-    ) -> None:
-        await push(ledger, "v1", "base", "app", word="a")
-        await drain(ledger)
-        await push(ledger, "v1", "base", word="b")
-        await self._park(ledger, clock, "tag:red/boots:v1")
-        assert await drain(ledger) == ["ended layer"]
-
-    async def _park(self, ledger: SqlLedger, clock: Clock, key: str) -> None:
-        """Send everything but the record of that key, which is refused until it is parked."""
-        parked = False
-        refusals = 0
-        while not parked:
-            for due in await lease(ledger):
-                begun = await ledger.outbox.begin(due, seconds=LEASE)
-                if begun is None:
-                    continue
-                if begun.state is not None and (begun.project, begun.state.record.key) == (
-                    "shoes",
-                    key,
-                ):
-                    parked = await ledger.outbox.refused(begun, "413 to POST")
-                    refusals += 1
-                elif begun.gone:
-                    await ledger.outbox.give_back(begun)
-                else:
-                    await ledger.outbox.done(begun)
-            clock.now += 400
-        assert refusals == REFUSALS
-
-
-class OutboxLostLeaseContract:
-    """Two senders of one record."""
-
-    async def test_who_lost_his_lease_begins_nothing(self, ledger: SqlLedger, clock: Clock) -> None:
-        await push(ledger, "v1")
-        slow = await lease(ledger)
-        clock.now += LEASE + 1
-        quick = await lease(ledger)
-        assert [await ledger.outbox.begin(due, seconds=LEASE) for due in slow] == [None, None]
-        for due in quick:
-            await send(ledger, due)
-
-    async def test_what_he_sent_late_is_sent_again_by_the_next(
-        self, ledger: SqlLedger, clock: Clock
-    ) -> None:
-        await push(ledger, "v1")
-        slow = [await begin(ledger, due) for due in await lease(ledger)]
-        clock.now += LEASE + 1
-        quick = [await begin(ledger, due) for due in await lease(ledger)]
-        assert not await ledger.outbox.done(slow[1])
-        assert not await ledger.outbox.refused(slow[0], "late")
-        for due in quick:
-            assert await ledger.outbox.done(due)
-        (again,) = await lease(ledger)
-        assert (await begin(ledger, again)).tried == (Sharing("private"),)
-        await ledger.outbox.give_back(again)
-        assert await drain(ledger) == ["tag:red/boots:v1"]
-
-    async def test_what_he_sent_after_the_end_is_sent_again(
-        self, ledger: SqlLedger, clock: Clock
-    ) -> None:
-        await push(ledger, "v1")
-        slow = [await begin(ledger, due) for due in await lease(ledger)]
-        clock.now += LEASE + 1
-        await drain(ledger)
-        assert not await ledger.outbox.done(slow[1])
-        assert await drain(ledger) == ["tag:red/boots:v1"]
-
-    async def test_what_he_made_of_an_ended_record_is_deleted(
-        self, ledger: SqlLedger, clock: Clock
-    ) -> None:
-        await push(ledger, "v1")
-        slow = [await begin(ledger, due) for due in await lease(ledger)]
-        clock.now += LEASE + 1
-        await ledger.delete_tag(SHOES, V1)
-        await drain(ledger)
-        assert not await ledger.outbox.done(slow[1])
-        (ended,) = await lease(ledger)
-        begun = await begin(ledger, ended)
-        assert (begun.record, begun.gone, begun.kind) == (slow[1].record, True, "tag")
-        assert begun.unsure
-        assert await ledger.outbox.done(begun)
-
-    async def test_beginning_makes_the_lease_run_anew(
-        self, ledger: SqlLedger, clock: Clock
-    ) -> None:
-        await push(ledger, "v1")
-        repository, tag = await lease(ledger)
-        clock.now += LEASE - 1
-        repository = await begin(ledger, repository)
-        clock.now += 2
-        assert [due.record for due in await lease(ledger)] == [tag.record]
-        assert await ledger.outbox.done(repository)
 
 
 class OutboxContract(
