@@ -2,45 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import TypeVar
 
 from registry.oci.digest import Digest, Hasher, new_hasher
 from registry.oci.errors import DigestInvalid, RegistryError
 from registry.storage.records import Segment, Upload
 from registry.storage.storage import Storage
+from registry.storage.work import gathered, hash_all, in_thread
 
-PIECE = 1024 * 1024
-"""Bytes handed to a store at a time: large enough that a thread's hop costs little."""
 RECORD_EVERY = 64 * 1024 * 1024
 """Bytes after which an upload in flight is recorded, so that a crash loses no more."""
 LEASE = 30.0
 """Seconds after which another may take over the upload of a writer that fell silent."""
 
 Answer = TypeVar("Answer")
-
-
-async def pieces(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """*body* in pieces of PIECE bytes or a little more; the last may be shorter, none is empty.
-
-    Where *body* breaks off, what came before it is answered first.
-    """
-    gathered: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in body:
-            gathered.append(chunk)
-            size += len(chunk)
-            if size >= PIECE:
-                yield b"".join(gathered)
-                gathered.clear()
-                size = 0
-    except Exception:
-        if size:
-            yield b"".join(gathered)
-        raise
-    if size:
-        yield b"".join(gathered)
 
 
 class Receiver:
@@ -61,7 +37,7 @@ class Receiver:
 
         Raises UploadBusy if another writer took over: nothing of this one counts from then on.
         """
-        source = pieces(body)
+        source = gathered(body)
         first = await anext(source, None)
         if first is None:
             return
@@ -70,10 +46,10 @@ class Receiver:
         unrecorded = 0
         due = time.monotonic() + LEASE / 3
         try:
-            piece: bytes | None = first
+            piece: list[bytes] | None = first
             while piece is not None:
                 # The next piece is read while this one is written and hashed.
-                writing = asyncio.ensure_future(writer.write(piece))
+                writing = asyncio.ensure_future(writer.write(*piece))
                 hashing = asyncio.ensure_future(self._update(piece))
                 outcome = await _next_or_error(source)
                 await hashing
@@ -82,7 +58,7 @@ class Receiver:
                 except RegistryError:
                     self._hasher = None  # it knows bytes that the store does not
                     raise
-                unrecorded += len(piece)
+                unrecorded += sum(map(len, piece))
                 if unrecorded >= RECORD_EVERY or time.monotonic() > due:
                     await self._record(await writer.checkpoint(), LEASE)
                     unrecorded, due = 0, time.monotonic() + LEASE / 3
@@ -113,9 +89,9 @@ class Receiver:
             await asyncio.to_thread(hasher.update, piece)
         return hasher.hexdigest()
 
-    async def _update(self, piece: bytes) -> None:
+    async def _update(self, piece: Sequence[bytes]) -> None:
         if self._hasher is not None:
-            await asyncio.to_thread(self._hasher.update, piece)
+            await in_thread(hash_all, self._hasher, piece)
 
     async def release(self) -> None:
         """End the lease, unless the last record has."""
@@ -149,7 +125,7 @@ async def while_leased(
         task.cancel()
 
 
-async def _next_or_error(source: AsyncIterator[bytes]) -> bytes | Exception | None:
+async def _next_or_error(source: AsyncIterator[Answer]) -> Answer | Exception | None:
     try:
         return await anext(source, None)
     except Exception as error:  # noqa: BLE001 - the sender's failure waits until this piece is in

@@ -56,11 +56,11 @@ class FilesystemSegmentWriter:
         self._closed = False
         self._writing: asyncio.Future[None] | None = None
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, *buffers: bytes) -> None:
         if self._closed:
             raise StorageUnavailable("the writer was closed")
         await self._finish()
-        self._writing = in_thread(self._file.write, [data])
+        self._writing = in_thread(self._file.write, buffers)
         self._writing.add_done_callback(heard)
         with unavailable_on(OSError):
             # The thread goes on where the caller is cancelled: checkpoint waits for it.

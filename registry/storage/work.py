@@ -62,16 +62,24 @@ class Work:
 
 
 async def gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
-    """*chunks* as they are, in lists of about PIECE bytes."""
+    """*chunks* as they are, without empty ones, in lists of about PIECE bytes.
+
+    Where they break off, what came before is answered first.
+    """
     buffers: list[bytes] = []
     size = 0
-    async for chunk in chunks:
-        buffers.append(chunk)
-        size += len(chunk)
-        if size >= PIECE or len(buffers) >= BUFFERS:
+    try:
+        async for chunk in chunks:
+            if chunk:
+                buffers.append(chunk)
+                size += len(chunk)
+            if size >= PIECE or len(buffers) >= BUFFERS:
+                yield buffers
+                buffers, size = [], 0
+    except Exception:
+        if buffers:
             yield buffers
-            buffers = []
-            size = 0
+        raise
     if buffers:
         yield buffers
 

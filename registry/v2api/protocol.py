@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from lingering.protocol import LingeringHttpProtocol
+from registry.v2api.arrival import Arrival
 
 HEAD_LIMIT = 64 * 1024
 """Bytes at most of request line and headers, or of trailers, or of a chunk's extensions."""
@@ -76,6 +77,7 @@ class BoundedHttpProtocol(LingeringHttpProtocol):
         self._bare_bytes = 0
         self._disarm()
         super().on_headers_complete()
+        self._arrival = Arrival(self.cycle)
 
     def on_message_complete(self) -> None:
         """What comes next is another head."""
@@ -85,13 +87,11 @@ class BoundedHttpProtocol(LingeringHttpProtocol):
     def on_body(self, body: bytes) -> None:
         """Let a whole piece gather before reading pauses: fewer wakes for each MiB."""
         self._bare_bytes = 0
-        cycle = self.cycle
-        if cycle.response_complete:
+        if self.cycle.response_complete:
             return
-        cycle.body += body
-        if len(cycle.body) > BODY_BUFFER:
+        self._arrival.add(body)
+        if self._arrival.size > BODY_BUFFER:
             self.flow.pause_reading()
-        cycle.message_event.set()
 
     def _arm(self) -> None:
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._late)

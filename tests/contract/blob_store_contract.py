@@ -207,6 +207,18 @@ class BlobStoreContract:
             assert await collect(blobs.read_segments(segments)) == LARGE[: start + MIB]
         await writer.close()
 
+    async def test_buffers_are_written_one_after_the_other(self, blobs: BlobStore) -> None:
+        upload = new_upload()
+        writer = await blobs.writer(upload, 1, 0)
+        await writer.write(LARGE[:MIB], b"", LARGE[MIB : MIB + 1], LARGE[MIB + 1 :])
+        await writer.write()
+        await writer.write(b"")
+        segment = await writer.checkpoint()
+        await writer.close()
+        assert segment is not None
+        assert segment.size == len(LARGE)
+        assert await collect(blobs.read_segments([segment])) == LARGE
+
     async def test_closing_twice_is_closing_once(self, blobs: BlobStore) -> None:
         writer = await blobs.writer(new_upload(), 1, 0)
         await writer.close()

@@ -10,7 +10,7 @@ from registry import receive, tending, wiring
 from registry.auth.keystone.client import Keystone
 from registry.catalogue import projector
 from registry.gc import collect
-from registry.storage import cloud
+from registry.storage import cloud, work
 from registry.storage.glance import caller
 from registry.storage.glance.client import GlanceClient
 from registry.storage.ledger import outbox, sightings
@@ -71,7 +71,7 @@ def _hurry_images(patch: pytest.MonkeyPatch) -> None:
 
 
 def _shrink(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(receive, "PIECE", 2 * KIB)
+    patch.setattr(work, "PIECE", 2 * KIB)
     patch.setattr(receive, "RECORD_EVERY", 16 * KIB)
     patch.setattr(plan, "PLAIN", 8 * KIB)
     patch.setattr(plan, "SMALL", KIB)

@@ -20,10 +20,10 @@ class MemorySegmentWriter:
         self._content = content
         self._closed = False
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, *buffers: bytes) -> None:
         if self._closed:
             raise StorageUnavailable("the writer was closed")
-        self._content += data
+        self._content += b"".join(buffers)
 
     async def checkpoint(self) -> Segment | None:
         return Segment(self._name, len(self._content)) if self._content else None

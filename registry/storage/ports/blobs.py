@@ -10,8 +10,8 @@ from registry.storage.records import BlobRecord, Segment, StoredObject
 class SegmentWriter(Protocol):
     """The one writer of an upload in one epoch."""
 
-    async def write(self, data: bytes) -> None:
-        """Take *data* (some MiB at most) after all that was written before."""
+    async def write(self, *buffers: bytes) -> None:
+        """Take *buffers* (some MiB in all at most) after all that was written before."""
         ...
 
     async def checkpoint(self) -> Segment | None:

@@ -132,7 +132,7 @@ class SwiftBlobStore:
         made: Made | None = None
         try:
             async for piece in body.pieces():
-                await writer.write(b"".join(piece))
+                await writer.write(*piece)
                 if writer.size >= enough:
                     segments += filter(None, [await writer.checkpoint()])
                     enough = min(2 * enough, largest)

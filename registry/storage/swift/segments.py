@@ -95,13 +95,14 @@ class SwiftSegmentWriter:
         """Bytes that are in no checkpoint yet."""
         return self._size
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, *buffers: bytes) -> None:
         async with self._turn:
             self._check()
-            if not data:
+            some = [each for each in buffers if each]
+            if not some:
                 return
             try:
-                await self._write(data)
+                await self._write(some)
             except BaseException as error:
                 self._fail(error)
                 raise
@@ -124,12 +125,12 @@ class SwiftSegmentWriter:
         async with self._turn:
             self._fail(StorageUnavailable("the writer was closed"))
 
-    async def _write(self, data: bytes) -> None:
-        self._size += len(data)
+    async def _write(self, buffers: list[bytes]) -> None:
+        self._size += sum(map(len, buffers))
         if self._sink is not None:
-            await self._sink.send([data])
+            await self._sink.send(buffers)
             return
-        self._held.append(data)
+        self._held += buffers
         if self._size > HELD:
             self._sink = await self._objects.begin(self._place, None)
             held, self._held = self._held, []
