@@ -6,6 +6,7 @@ own matter: its ``__post_init__`` raises ValueError, and names the key.
 """
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Collection, Mapping
 from enum import StrEnum
@@ -44,7 +45,9 @@ def load(
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except RecursionError as error:
+            raise ConfigError(f"{path}: its values lie too deep in one another") from error
+        except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
             raise ConfigError(f"{path}: not TOML: {error}") from error
     for name, text in (environment or {}).items():
         if name.startswith(prefix) and name not in ignored:
@@ -114,13 +117,22 @@ def _read(kind: Any, value: object, name: str) -> Any:
 
 
 def _simple(kind: Any, value: object, name: str) -> Any:
-    if kind is Path and isinstance(value, str) and value:
+    if kind is Path and isinstance(value, str) and value and "\0" not in value:
         return Path(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in {str, int, bool, float} and type(value) is kind:
+    if kind is float and type(value) in {int, float}:
+        number = _float(value)
+        if math.isfinite(number):  # nan passes every bound
+            return number
+    elif kind in {str, int, bool} and type(value) is kind:
         return value
     raise ConfigError(f"{name} must be {_NAMES.get(get_origin(kind) or kind, 'a table')}")
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _words(kind: Any) -> tuple[str, ...]:
