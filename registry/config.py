@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from registry import spelling
 from settings.reading import load
 
 TAKEN_BACK = 360
 """Seconds after which nobody pulls what was taken back in Glance: its answer is remembered, and
 lives on in an access token."""
+CENTURY = 36525
+"""Days, and the most of them that anything is kept: clocks and databases end not far behind."""
 CLIENT_VARIABLES = frozenset({"BERTH_URL", "BERTH_USER", "BERTH_PASSWORD", "BERTH_CACERT"})
 """climg's: in one shell people set up both."""
 
@@ -42,26 +45,23 @@ class HttpConfig:
     """Addresses and networks that may read /metrics."""
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise ValueError("http.workers must be at least 1")
+        if not 1 <= self.workers <= 512:
+            raise ValueError("http.workers must lie between 1 and 512; one for each core is right")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("http.tls_certificate and http.tls_key go together: give both")
         if self.body_timeout <= 0:
             raise ValueError("http.body_timeout must be more than 0 seconds")
-        for network in self.metrics_from:
-            try:
-                ipaddress.ip_network(network)
-            except ValueError as error:
-                raise ValueError(f"http.metrics_from: {error}") from error
+        if self.shutdown_grace < 0:
+            raise ValueError("http.shutdown_grace must not be negative")
+        spelling.hold_public_url(self.public_url)
+        spelling.hold_networks("http.metrics_from", self.metrics_from)
+        spelling.hold_networks("http.trusted_proxies", self.trusted_proxies)
         _ = self.address
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of *listen*."""
-        host, colon, port = self.listen.rpartition(":")
-        if not colon or not host or not port.isdecimal() or int(port) > 65535:
-            raise ValueError("http.listen is written ADDRESS:PORT, as in 127.0.0.1:5000")
-        return host.strip("[]"), int(port)
+        return spelling.read_address(self.listen)
 
     @property
     def loopback(self) -> bool:
@@ -160,6 +160,12 @@ class GcConfig:
             raise ValueError("gc.upload_hours must be 1 or more, or slow uploads are given up")
         if self.trash_days < 0 or self.every_minutes < 0:
             raise ValueError("gc.trash_days and gc.every_minutes must not be negative")
+        hours, days = (self.grace_hours, self.upload_hours), (self.trash_days, self.verify_days)
+        if (
+            max(*days, self.untagged_days or 0, max(hours) / 24, self.every_minutes / 1440)
+            > CENTURY
+        ):
+            raise ValueError(f"the times of gc end at {CENTURY} days, a century")
         if self.verify_days < 0 or self.verify_rate <= 0:
             raise ValueError("gc.verify_days must not be negative, and gc.verify_rate more than 0")
         if self.untagged_days is not None and self.untagged_days * 24 < self.grace_hours:
@@ -177,8 +183,8 @@ class LedgerConfig:
     """sqlite:///… or postgresql+psycopg://…; by default ledger.db in the storage directory."""
 
     def __post_init__(self) -> None:
-        if self.url is not None and not self.url.startswith(("sqlite:///", "postgresql+psycopg:")):
-            raise ValueError("ledger.url must begin with sqlite:/// or postgresql+psycopg://")
+        if self.url is not None:
+            spelling.hold_ledger_url(self.url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +214,7 @@ class AuthConfig:
             raise ValueError('auth.kind must be "none", "htpasswd" or "keystone"')
         if self.kind == "htpasswd" and self.htpasswd is None:
             raise ValueError('auth.htpasswd must name a file where auth.kind is "htpasswd"')
+        spelling.hold_service(self.service)
         if not 60 <= self.token_seconds <= 3600:
             raise ValueError("auth.token_seconds must lie between 60 and 3600")
         for project, roles in self.projects.items():
@@ -286,6 +293,7 @@ class Config:
     quota: QuotaConfig = QuotaConfig()
 
     def __post_init__(self) -> None:
+        spelling.hold_project(self.default_project)
         if self.quota.source == "keystone" and self.auth.kind != "keystone":
             raise ValueError(
                 'quota.source = "keystone" needs auth.kind = "keystone": elsewhere projects are '

@@ -55,7 +55,22 @@ def test_projects_and_roles_are_read(tmp_path: Path) -> None:
         ("[http]\nworkers = '2'", "http.workers"),
         ("[http]\nworkers = true", "http.workers"),
         ("[http]\nworkers = 0", "http.workers"),
+        ("[http]\nworkers = 513", "http.workers"),
+        ("[http]\nshutdown_grace = -1", "http.shutdown_grace"),
         ("[http]\nlisten = 'here'", "http.listen"),
+        ('[http]\nlisten = "127.0.0.1\\u0000:5000"', "http.listen"),
+        ("[http]\nlisten = '[::1:5000'", "http.listen"),
+        (f"[http]\nlisten = '127.0.0.1:{'1' * 5000}'", "http.listen"),
+        ("[http]\npublic_url = 'registry.example.org'", "http.public_url"),
+        ("[http]\npublic_url = 'https://a.example\\n'".replace("'", '"'), "http.public_url"),
+        ("[http]\ntrusted_proxies = ['proxy']", "http.trusted_proxies"),
+        ("default_project = ''", "default_project"),
+        ("default_project = 'UPPER CASE'", "default_project"),
+        ("default_project = 'a/b'", "default_project"),
+        ("[auth]\nservice = ''", "auth.service"),
+        ('[auth]\nservice = "a\\nb"', "auth.service"),
+        ("[gc]\ntrash_days = 1e300", "gc"),
+        ("[gc]\ngrace_hours = 1e9", "gc"),
         ("[http]\nlisten = '127.0.0.1:99999'", "http.listen"),
         ("[http]\nbody_timeout = 0", "http.body_timeout"),
         ("[http]\ntrusted_proxies = [1]", "http.trusted_proxies"),
@@ -115,6 +130,21 @@ def test_the_command_lines_variables_are_no_settings() -> None:
 def test_a_ledger_lies_in_one_of_two_databases(url: str) -> None:
     with pytest.raises(ConfigError, match=r"ledger\.url must begin with"):
         Config.load(None, {"BERTH_LEDGER_URL": url})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://u:canary@[::1/x",
+        "postgresql+psycopg://u:canary@h:port/x",
+        "postgresql+psycopg:canary",
+        "sqlite:////srv/can\0ary.db",
+    ],
+)
+def test_a_ledgers_url_that_cannot_be_read_is_refused_without_being_told(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"ledger\.url") as refused:
+        Config.load(None, {"BERTH_LEDGER_URL": url})
+    assert "canary" not in str(refused.value)
 
 
 @pytest.mark.parametrize("seconds", ["0", "301", "-1", "x"])
