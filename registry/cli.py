@@ -96,9 +96,10 @@ def _bind(settings: Config) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name may be none that can be looked up
+        why = error.strerror if isinstance(error, OSError) else "that is no name of a host"
         fail(
-            f"cannot listen on {settings.http.listen}: {error.strerror}; "
+            f"cannot listen on {settings.http.listen}: {why}; "
             "name another with --listen or http.listen"
         )
     listener.set_inheritable(True)

@@ -73,8 +73,28 @@ def rules(config: Config) -> Rules:
     )
 
 
+def hold_certificate(config: Config) -> None:
+    """Read the certificate and its key as the workers will; raises ConfigError."""
+    chain, key = config.http.tls_certificate, config.http.tls_key
+    if chain is None or key is None:
+        return
+    for path in (chain, key):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from error
+    try:  # a passphrase would be asked for in each worker
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(
+            f"{chain} and {key} cannot be used: give a chain of certificates and its own key, "
+            "in PEM and without a passphrase"
+        ) from error
+
+
 async def prepare(config: Config) -> None:
-    """Make the stores ready before any worker starts; raises StorageUnavailable."""
+    """Make the stores ready before any worker starts; raises StorageUnavailable, ConfigError."""
+    hold_certificate(config)
     async with stores.opened(config) as storage:
         people.make_guard(config, storage)  # says what is wrong with it
         if storage.redirects is not None:

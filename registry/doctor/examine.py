@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from registry import people, stores
+from registry import people, stores, wiring
 from registry.config import Config
 from registry.doctor.database import look_at_ledger
 from registry.doctor.findings import Finding
@@ -12,18 +12,30 @@ from registry.oci.errors import RegistryError
 from settings.reading import ConfigError
 
 LOST = "if ledger.url is right, run `berth rebuild`, which makes it anew out of the journal"
+CERTIFICATE = "certificate"
 AWAY = "mend what is said above, then look again"
 
 
 async def examine(config: Config) -> list[Finding]:
     """What was found; nothing is left behind, and nothing is made that a start would make."""
     found = [Finding("configuration", good=True, found="can be read, and does no harm")]
+    if config.http.tls_certificate is not None:
+        found.append(_look_at_certificate(config))
     found += look_at_directory(config)
-    if not all(each.good for each in found):
+    if not all(each.good for each in found if each.what != CERTIFICATE):
         return found
     if config.storage.kind == "swift" or config.auth.kind == "keystone" or config.glance.enabled:
         found += await asyncio.to_thread(_look_at_cloud, config)
     return [*found, *await _look_at_stores(config)]
+
+
+def _look_at_certificate(config: Config) -> Finding:
+    try:
+        wiring.hold_certificate(config)
+    except ConfigError as error:
+        mend = "see http.tls_certificate and http.tls_key in the configuration"
+        return Finding(CERTIFICATE, good=False, found=str(error), mend=mend)
+    return Finding(CERTIFICATE, good=True, found="it and its key can be used")
 
 
 async def _look_at_stores(config: Config) -> list[Finding]:

@@ -1,0 +1,64 @@
+"""What a server that could not serve says at its start, and `berth doctor` before it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from support.certificates import Certificate, make_certificate
+from support.environment import free_port
+from support.programs import run
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.mark.parametrize(
+    ("chain", "key", "words"),
+    [
+        ("missing.pem", "good.key", "missing.pem: No such file"),
+        ("good.pem", ".", "Is a directory"),
+        ("good.pem", "empty", "cannot be used"),
+        ("good.pem", "other.key", "cannot be used"),
+        ("good.pem", "locked.key", "without a passphrase"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_told_once_and_at_the_start(
+    tmp_path: Path, certificate: Certificate, chain: str, key: str, words: str
+) -> None:
+    (tmp_path / "good.pem").write_bytes(certificate.chain.read_bytes())
+    (tmp_path / "good.key").write_bytes(certificate.key.read_bytes())
+    (tmp_path / "empty").touch()
+    other = ec.generate_private_key(ec.SECP256R1())
+    for name, secrecy in (
+        ("other.key", serialization.NoEncryption()),
+        ("locked.key", serialization.BestAvailableEncryption(b"secret")),
+    ):
+        form = serialization.PrivateFormat.PKCS8
+        text = other.private_bytes(serialization.Encoding.PEM, form, secrecy)
+        (tmp_path / name).write_bytes(text)
+    config = tmp_path / "berth.toml"
+    paths = f"tls_certificate = '{tmp_path / chain}'\ntls_key = '{tmp_path / key}'\n"
+    config.write_text(f"[http]\nlisten = '127.0.0.1:{free_port()}'\n{paths}")
+    done = run("berth", "serve", "--config", str(config), "--data", str(tmp_path / "data"))
+    assert done.status == 2, done.err
+    (line,) = done.err.splitlines()
+    assert words in line
+    looked = run("berth", "doctor", "--json", "--config", str(config))
+    assert looked.status == 1
+    (found,) = (each for each in json.loads(looked.out)["checks"] if each["what"] == "certificate")
+    assert (found["good"], found["found"]) == (False, line.removeprefix("berth: "))
+
+
+def test_an_address_that_is_no_name_of_a_host_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "berth.toml"
+    (tmp_path / "htpasswd").touch()
+    auth = f"[auth]\nkind = 'htpasswd'\nhtpasswd = '{tmp_path / 'htpasswd'}'\n"
+    config.write_text(f"[http]\nlisten = 'a..b:5000'\n{auth}")
+    done = run("berth", "serve", "--config", str(config), "--data", str(tmp_path / "data"))
+    assert (done.status, "a..b:5000" in done.err) == (1, True), done.err
+    assert "Traceback" not in done.err
