@@ -28,6 +28,7 @@ def _latest(name: str, words: str) -> Gauge:
     return Gauge(name, words, multiprocess_mode="mostrecent")
 
 
+_ready = _latest("berth_ready", "1 while names can be changed and denied.")
 _requests = Counter("berth_requests_total", "Requests answered.", ["resource", "method", "status"])
 _request_seconds = Histogram(
     "berth_request_seconds", "Time from a request's head to its answer's end.",
@@ -92,10 +93,9 @@ def tell_verified(seconds: float, bad: int) -> None:
 
 def exposition(*, ready: bool) -> bytes:
     """All figures as text; *ready* is whether store and ledger belong together just now."""
-    now = CollectorRegistry()
-    gauge = Gauge("berth_ready", "1 while names can be changed and denied.", registry=now)
-    gauge.set(ready)
+    _ready.set(ready)
     if os.environ.get(DIRECTORY_VARIABLE):
-        multiprocess.MultiProcessCollector(now)  # type: ignore[no-untyped-call]
-        return generate_latest(now)
-    return generate_latest(REGISTRY) + generate_latest(now)
+        everybody = CollectorRegistry()
+        multiprocess.MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+        return generate_latest(everybody)
+    return generate_latest(REGISTRY)

@@ -306,7 +306,9 @@ def figures(server: Server) -> dict[str, float]:
     answer = httpx.get(f"{server.url}/metrics")
     assert answer.status_code == httpx.codes.OK, answer.text
     assert answer.headers["Content-Type"].startswith("text/plain")
-    families = text_string_to_metric_families(answer.text)
+    families = list(text_string_to_metric_families(answer.text))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names)), "a metric stands there twice"
     return {
         " ".join(
             [sample.name, *(value for _, value in sorted(sample.labels.items()))]
