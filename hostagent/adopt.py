@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hostagent.host import Host, moment
-from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow
+from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow, Trouble
 from hostbase.process import Known
 from setspec.desired import DesiredSet, Level
 from setspec.shape import load
@@ -73,6 +73,9 @@ def _note_reboot(host: Host, *, autostart: bool) -> None:
             elif not autostart:
                 held = held or _AWAY
             host.store.put(replace(row, network=None, volumes=None, held=held))
+            host.store.remove(Trouble, set=row.set)  # their moments were those of another clock
+        for each in host.store.rows(ContainerRow):  # which start in order again
+            host.store.put(replace(each, was_ready=False, crashes=0))
 
 
 def _ended(host: Host, attempt: Attempt) -> Attempt:

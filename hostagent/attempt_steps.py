@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from hostagent import conmon, points
 from hostagent.bundling import write_bundle
 from hostagent.errors import StepFailed
-from hostagent.host import Host, moment, since_boot
+from hostagent.host import Host, moment
 from hostagent.ports import Launch, Made
 from hostagent.probing import is_ready
 from hostagent.recipes import Recipe, recipe_of, wanted, workload_of
@@ -24,6 +24,9 @@ from volumes import disks
 
 _KILLED: Final = 137
 """The exit code of what the kernel ends, for lack of memory too."""
+
+_LAST: Final = 1.0
+"""Seconds for what was killed to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ class Start(AttemptStep):
 
     def confirm(self, host: Host, _: None) -> None:
         started = AttemptState.STARTED
-        row = replace(self.found(host), state=started, started_at=since_boot(), started=moment())
+        row = replace(self.found(host), state=started, started_at=host.now(), started=moment())
         host.store.put(row)
 
 
@@ -156,7 +159,7 @@ class NoteReady(AttemptStep):
         """Only rows are written."""
 
     def confirm(self, host: Host, _: None) -> None:
-        host.store.put(replace(self.found(host), ready_at=since_boot()))
+        host.store.put(replace(self.found(host), ready_at=host.now()))
         row = self.container(host)
         if row.current == self.attempt:
             host.store.put(replace(row, was_ready=True, good=None))
@@ -170,7 +173,7 @@ class Stop(AttemptStep):
         with host.store.transaction():
             attempt = self.found(host)
             if attempt.stopping_at is None:
-                attempt = replace(attempt, stopping_at=since_boot())
+                attempt = replace(attempt, stopping_at=host.now())
                 host.store.put(attempt)
         return attempt
 
@@ -197,13 +200,16 @@ class Kill(AttemptStep):
         with host.store.transaction():
             attempt = self.found(host)
             if attempt.stopping_at is None:
-                attempt = replace(attempt, stopping_at=since_boot(), signalled=True)
+                attempt = replace(attempt, stopping_at=host.now(), signalled=True)
                 host.store.put(attempt)
         return attempt
 
-    def act(self, _: Host, intent: Attempt) -> None:
+    def act(self, host: Host, intent: Attempt) -> None:
         if intent.init is not None:
             intent.init.signal(signal.SIGKILL)
+            # What stands still ends when it goes on.
+            if not host.runtime.is_frozen(self.set) and not intent.init.ends(_LAST):
+                raise StepFailed("it was killed, and does not end: see whether its disks answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +225,7 @@ class NoteExit(AttemptStep):
     def confirm(self, host: Host, result: tuple[int | None, bool]) -> None:
         code, oom = result
         attempt = self.found(host)
-        now = since_boot()
+        now = host.now()
         ended = replace(
             attempt,
             state=AttemptState.ENDED,
@@ -293,6 +299,8 @@ class Promote(AttemptStep):
 class RollBack(AttemptStep):
     """A gray update failed: this generation of the container is never tried again."""
 
+    generation: int
+    """The one that was seen to fail: another may have come since."""
     reason: str
 
     def act(self, host: Host, _: None) -> None:
@@ -304,7 +312,7 @@ class RollBack(AttemptStep):
         host.store.put(
             replace(
                 row,
-                failed_generation=self.row(host).generation,
+                failed_generation=self.generation,
                 failed_reason=self.reason,
                 failed_digest=attempt.digest,
                 crashes=0,

@@ -1,14 +1,9 @@
 """How containers end: the last one first, asked to, and killed when their grace is over (pure)."""
 
-from typing import Final
-
 from hostagent import attempt_steps as attempts
 from hostagent.draft import Draft
 from hostagent.records import Attempt
 from hostagent.timing import deadline
-
-_KILL_AGAIN: Final = 1.0
-"""Seconds."""
 
 
 def stop_all(draft: Draft) -> bool:
@@ -41,4 +36,3 @@ def end_attempt(draft: Draft, attempt: Attempt, *, disk: bool = False) -> None:
         draft.wake(deadline(attempt))
     else:
         draft.add(attempts.Kill(attempt.set, attempt.id))
-        draft.wake(seen.now + _KILL_AGAIN)

@@ -30,8 +30,10 @@ def operate(draft: Draft) -> str | None:
             return None
         if operation.state is OperationState.RUNNING:
             targets: dict[str, str | None] = json.loads(operation.targets or "{}")
-            if _is_done(seen, targets):
-                draft.add(EndOperation(seen.row.set, operation.id))
+            is_done = _is_done(seen, targets)
+            failure = None if is_done else _too_low(seen, operation)
+            if is_done or failure:
+                draft.add(EndOperation(seen.row.set, operation.id, failure))
                 return None
             is_fresh = operation.kind == "rebuild_disk"
             attempt = _first(seen, targets, is_fresh=is_fresh)
@@ -60,25 +62,33 @@ def _begin(seen: Seen, operation: OperationRow) -> Step:
         return ChangePassword(set_id, operation.id)
     if operation.kind not in REPLACING:
         return EndOperation(set_id, operation.id, f"this host does no {operation.kind}")
-    if operation.kind == "restart" and seen.desired.level is not Level.RUNNING:
-        why = f"the set is to be {seen.desired.level}: start it first"
-        return EndOperation(set_id, operation.id, why)
+    failure = _too_low(seen, operation)
+    if failure:
+        return EndOperation(set_id, operation.id, failure)
     names = named or [name for name, _ in seen.workloads]
     targets = tuple((name, seen.container(name).current) for name in names)
     return BeginOperation(set_id, operation.id, targets)
+
+
+def _too_low(seen: Seen, operation: OperationRow) -> str | None:
+    """Why an operation cannot be carried out, or on, at the set's level."""
+    level = seen.desired.level
+    if level is Level.SUSPENDED or (operation.kind == "restart" and level is not Level.RUNNING):
+        return f"the set is to be {level}: start it first"
+    return None
 
 
 def _is_done(seen: Seen, targets: dict[str, str | None]) -> bool:
     """Whether nothing of what a running operation asked for is left to do."""
     for name, former in targets.items():
         current = seen.attempts.get(seen.container(name).current or "")
+        if name not in dict(seen.workloads):
+            continue
         if current is not None and current.id == former:
             return False
         if seen.desired.level is not Level.RUNNING:
             continue
-        if current is None or current.state is AttemptState.CREATED:
-            return False
-        if current.state is AttemptState.STARTED and current.ready_at is None:
+        if current is None or (current.state is not AttemptState.ENDED and not current.ready_at):
             return False
     return True
 

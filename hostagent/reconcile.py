@@ -77,10 +77,9 @@ def _end(draft: Draft) -> None:
     seen = draft.seen
     set_id = seen.row.set
     if seen.is_frozen:  # what stands still cannot end by itself, and is not waited for
-        for attempt in seen.attempts.values():
-            if attempt.id in seen.alive:
-                draft.add(attempts.Kill(set_id, attempt.id))
         draft.add(sets.Thaw(set_id))
+        if draft.steps:
+            draft.steps = [attempts.Kill(set_id, each) for each in sorted(seen.alive)] + draft.steps
         return
     if not stop_all(draft):
         return
@@ -132,7 +131,7 @@ def _run(draft: Draft) -> None:
     if make(draft) and seen.desired.level is Level.RUNNING:
         keep(draft, replaced)
         if not draft.steps and seen.is_prepared and not seen.is_released and is_whole(seen):
-            draft.add(sets.ReleaseImages(set_id))
+            draft.add(sets.ReleaseImages(set_id, seen.row.generation))
 
 
 def _share(draft: Draft) -> bool:

@@ -47,6 +47,9 @@ def keep(draft: Draft, replaced: str | None) -> None:
             _replace(draft, name, current)
             is_busy = True
             first = False
+        elif current.stopping_at is not None and seen.runs(current):
+            end_attempt(draft, current)  # it was asked to, which nobody can take back
+            first = False
         elif current.state is AttemptState.CREATED:
             if first or row.was_ready:
                 draft.add(attempts.Start(seen.row.set, current.id))
@@ -158,10 +161,9 @@ def _replace(draft: Draft, name: str, current: Attempt) -> None:
     seen = draft.seen
     new, recipe = seen.next(name), seen.wanted(name)
     if new is None:
-        if _failed(seen, name):
-            return
-        if current.state is AttemptState.CREATED or recipe is None:
-            draft.add(attempts.Remove(current.set, current.id, disk=True))
+        # Made since another one failed: what goes back is what was good.
+        if _failed(seen, name) or current.state is AttemptState.CREATED:
+            end_attempt(draft, current, disk=True)
         else:
             draft.add(attempts.Create(current.set, name, replaces=True))
     elif _failed(seen, name) or (recipe is not None and new.recipe != recipe.fingerprint):
@@ -169,15 +171,17 @@ def _replace(draft: Draft, name: str, current: Attempt) -> None:
     elif new.state is AttemptState.INTENDED:
         if gives_up(seen, new):  # or else its remains could not be removed yet
             trouble = seen.troubles[f"create {name}"]
-            draft.add(attempts.RollBack(new.set, new.id, f"cannot be made: {trouble.text}"))
+            _roll_back(draft, new, f"cannot be made: {trouble.text}")
     elif new.state is AttemptState.CREATED:
         if seen.runs(current):
             end_attempt(draft, current)
         else:
             draft.add(attempts.Start(new.set, new.id))
+    elif new.stopping_at is not None:  # by a stop or a reboot; so it is not to blame
+        end_attempt(draft, new, disk=True)
     elif new.state is AttemptState.ENDED:
         how = f"ended with {new.exit_code}" if new.exit_known else "ended, nobody saw how"
-        draft.add(attempts.RollBack(new.set, new.id, f"{how} before it was ready"))
+        _roll_back(draft, new, f"{how} before it was ready")
     else:
         _trial(draft, new)
 
@@ -194,6 +198,11 @@ def _trial(draft: Draft, new: Attempt) -> None:
     patience = workload.readiness.ready_timeout_s
     end = new.started_at + patience
     if draft.seen.now >= end:
-        draft.steps = [attempts.RollBack(new.set, new.id, f"not ready within {patience} s")]
+        draft.steps = []
+        _roll_back(draft, new, f"not ready within {patience} s")
     else:
         draft.wake(end)
+
+
+def _roll_back(draft: Draft, new: Attempt, why: str) -> None:
+    draft.add(attempts.RollBack(new.set, new.id, draft.seen.row.generation, why))

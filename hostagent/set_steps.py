@@ -22,7 +22,7 @@ from hostagent.records import (
 from hostagent.step import Step
 from hostbase.private import remove_tree
 from runspec.etc import texts
-from setspec.desired import Deploy, Port
+from setspec.desired import Deploy, DesiredSet, Port
 from setspec.shape import dump, load
 from volumes import kept, loop
 
@@ -70,15 +70,16 @@ class Prepare(Step):
 class ReleaseImages(Step):
     """The generation runs whole: nothing goes back to the images of those before it."""
 
-    def act(self, host: Host, _: None) -> int:
-        generation = self.row(host).generation
-        host.images.unpin(self.set, generation - 1)
-        return generation
+    generation: int
+    """The one that was seen so: another may have come since, and go back to this one."""
 
-    def confirm(self, host: Host, result: int) -> None:
+    def act(self, host: Host, _: None) -> None:
+        host.images.unpin(self.set, self.generation - 1)
+
+    def confirm(self, host: Host, _: None) -> None:
         row = self.row(host)
         prepared = json.loads(row.prepared or "{}")
-        if row.generation == result:
+        if row.generation == self.generation:
             host.store.put(replace(row, prepared=json.dumps({**prepared, "released": True})))
 
 
@@ -111,17 +112,17 @@ class PinNamespaces(Step):
 class AttachNetwork(Step):
     """Make the set's ports what they should be; ports that it has no more go."""
 
-    def intend(self, host: Host) -> tuple[Port, ...]:
+    def intend(self, host: Host) -> tuple[tuple[Port, ...], DesiredSet]:
         with host.store.transaction():
-            row = self.row(host)
-            wanted = self.desired(host).allocation.ports
+            row, desired = self.row(host), self.desired(host)
+            wanted = desired.allocation.ports
             former = tuple(port for port in ports_in(row.network) if port not in wanted)
             host.store.put(replace(row, network=spelled((*former, *wanted), done=False)))
-        return former
+        return former, desired
 
-    def act(self, host: Host, intent: tuple[Port, ...]) -> tuple[Port, ...]:
-        desired = self.desired(host)
-        for port in intent:
+    def act(self, host: Host, intent: tuple[tuple[Port, ...], DesiredSet]) -> tuple[Port, ...]:
+        former, desired = intent  # of then: a later document is another step's
+        for port in former:
             host.network.detach(port)
         for port in desired.allocation.ports:
             host.network.attach(port, host.namespaces.path(self.set, "network"))
@@ -290,11 +291,12 @@ class DeployFiles(OperationStep):
 
     def act(self, host: Host, _: None) -> str | None:
         args = load(Deploy, json.loads(self.found(host).args))
-        row = host.store.find(ContainerRow, set=self.set, name=args.container)
+        rows = host.store.rows(ContainerRow, set=self.set, name=args.container)
+        present = {each for row in rows for each in (row.current, row.next)}
         secrets = host.secrets(self.set)
         try:
             for attempt in host.store.rows(Attempt, set=self.set, container=args.container):
-                if attempt.id in {row.current, row.next}:
+                if attempt.id in present:
                     most = workload_of(attempt.spec).limits.writable
                     root = host.images.prepare(attempt.disk, attempt.digest, most)
                     host.deploy(root, args.files, secrets)

@@ -55,6 +55,16 @@ class Known:
         os.close(handle)
         return None
 
+    def ends(self, seconds: float) -> bool:
+        """Wait until it has ended; whether it has."""
+        handle = self.open()
+        if handle is None:
+            return True
+        try:
+            return readable(handle, seconds)
+        finally:
+            os.close(handle)
+
     def signal(self, number: int) -> bool:
         """Send a signal to it, and to no other; whether it was there."""
         handle = self.open()

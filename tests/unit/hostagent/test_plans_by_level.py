@@ -56,6 +56,14 @@ LEVELS: dict[str, Case] = {
         lambda: Sight().attempt("c0", CREATED).level(Level.SUSPENDED),
         [],
     ),
+    "it was told to stop, and shall go on: what was asked to end does so first": (
+        lambda: signalled(1).level(Level.RUNNING),
+        [],
+    ),
+    "it was told to stop, shall go on, and its grace is over": (
+        lambda: signalled(3).level(Level.RUNNING),
+        ["kill a1"],
+    ),
     "it shall go on": (
         lambda: Sight().ready("c0", "c1").but(is_frozen=True),
         ["thaw"],
@@ -64,6 +72,10 @@ LEVELS: dict[str, Case] = {
     "it is frozen, and shall be gone": (
         lambda: Sight().ready("c0", "c1").row(tombstone=1).but(is_frozen=True),
         ["kill a0", "kill a1", "thaw"],
+    ),
+    "it is frozen, shall be gone, and cannot be thawed yet: it was killed already": (
+        lambda: Sight().ready("c0").row(tombstone=1).but(is_frozen=True).trouble("thaw"),
+        [],
     ),
     "it shall be gone, and nothing runs": (
         lambda: Sight().attempt("c0", REMOVED).row(tombstone=1),
@@ -84,7 +96,7 @@ def test_what_is_done(name: str) -> None:
 
 WAKES: dict[str, tuple[Callable[[], Sight], float]] = {
     "a grace": (lambda: signalled(1), NOW + 2),
-    "a kill that was not enough": (lambda: signalled(9), NOW + 1),
+    "a kill that was not enough": (lambda: signalled(9).trouble("kill a1", wait=1), NOW + 1),
 }
 
 

@@ -63,6 +63,21 @@ CHANGES: dict[str, Case] = {
         lambda: gray(ENDED).attempt("c0", ENDED),
         ["roll-back n0"],
     ),
+    "what replaces it was ended by a stop, or with the host: that does not speak against it": (
+        lambda: gray(ENDED, stopping_at=0.0).attempt("c0", ENDED),
+        ["remove n0"],
+    ),
+    "what replaces it was told to stop, and runs": (
+        lambda: gray(STARTED, stopping_at=NOW - 1, signalled=True).attempt("c0", ENDED),
+        [],
+    ),
+    "it was restarted meanwhile with what failed then: that is not kept": (
+        lambda: gray().but(attempts={}).attempt("c0", CREATED, role="next").ready("c1")
+        .attempt("c0", REMOVED, recipe="of the first").container(
+            "c0", current="n0", next=None, good="a0", failed_generation=2
+        ),
+        ["remove n0"],
+    ),
     "it was rolled back": (
         lambda: gray(ENDED).container("c0", failed_generation=2).attempt("c0", ENDED),
         ["remove n0"],

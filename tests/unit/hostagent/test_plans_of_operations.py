@@ -3,7 +3,17 @@
 import pytest
 
 from setspec.desired import Level
-from support.sightings import ENDED, LOGIN, NETWORK, NOW, STARTED, Case, Sight, steps_for
+from support.sightings import (
+    ENDED,
+    LOGIN,
+    NETWORK,
+    NOW,
+    REMOVED,
+    STARTED,
+    Case,
+    Sight,
+    steps_for,
+)
 
 OPERATIONS: dict[str, Case] = {
     "restart": (lambda: Sight().ready("c0", "c1").operation("restart"), ["begin-operation op"]),
@@ -14,6 +24,21 @@ OPERATIONS: dict[str, Case] = {
     "restart, and it has ended": (
         lambda: Sight().ready("c0").attempt("c1", ENDED).operation("restart", targets=("c1",)),
         ["remove a1"],
+    ),
+    "restart, begun, of a container that the set has no more": (
+        lambda: Sight().ready("c0", "c1").operation("restart", targets=("c1",)).wants({})
+        .but(attempts={}).ready("c0").container("c1", current=None),
+        ["forget-container c1", "end-operation op"],
+    ),
+    "restart, begun, and the set shall be stopped": (
+        lambda: Sight().attempt("c0", REMOVED).operation("restart", targets=("c0",))
+        .level(Level.STOPPED),
+        ["end-operation op"],
+    ),
+    "another disk, begun, and the set is suspended": (
+        lambda: Sight().ready("c0", "c1").operation("rebuild_disk", targets=("c0",))
+        .level(Level.SUSPENDED).but(is_frozen=True),
+        ["end-operation op"],
     ),
     "restart of what does not run": (
         lambda: Sight().level(Level.STOPPED).operation("restart"),

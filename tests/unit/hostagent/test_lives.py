@@ -1,0 +1,68 @@
+"""Whole lives of a set on a host in memory, drawn by seeds: they come to rest as they should."""
+
+from pathlib import Path
+
+import pytest
+
+from hostagent import adopt, operations
+from hostagent.attempt_steps import Kill, Remove
+from hostagent.errors import HostError
+from hostagent.records import GoneRow
+from hostagent.seen import Seen
+from support.hostlives import live
+
+LIVES = 16
+PLANTED = 60
+"""Lives within which a planted fault is found."""
+
+
+@pytest.mark.parametrize("seed", range(LIVES))
+def test_whatever_may_come_a_set_comes_to_be_as_it_should_and_leaves_nothing(
+    tmp_path: Path, seed: int
+) -> None:
+    live(tmp_path, seed)
+
+
+def found(home: Path) -> str:
+    """What is wrong with one of many lives."""
+    for seed in range(1000, 1000 + PLANTED):
+        try:
+            live(home / str(seed), seed)
+        except (AssertionError, HostError) as error:
+            return f"wrong: {error}"
+    return ""
+
+
+def test_remains_that_nobody_removes_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Remove, "_takes_disk", lambda *_: False)
+    assert found(tmp_path)
+
+
+def test_a_step_that_is_done_for_ever_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not die was killed again and again, as fast as a processor can."""
+    monkeypatch.setattr(Kill, "act", lambda _, __, intent: intent.init.signal(9))
+    assert "does not come to an end" in found(tmp_path)
+
+
+def test_a_reboot_that_keeps_another_clock_s_moments_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that had failed would be tried again when the host is as old as it was then."""
+    monkeypatch.setattr(adopt, "Trouble", GoneRow)
+    assert "retry_at=1" in found(tmp_path)
+
+
+def test_a_restart_that_waits_for_a_container_that_is_gone_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = operations._is_done
+
+    def waits(seen: Seen, targets: dict[str, str | None]) -> bool:
+        return all(seen.current(name) for name in targets) and done(seen, targets)
+
+    monkeypatch.setattr(operations, "_is_done", waits)
+    assert "kind='restart'" in found(tmp_path)
