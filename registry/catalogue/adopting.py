@@ -19,13 +19,21 @@ async def find_sharing(images: ImageService, image: Image) -> Sharing:
     return Sharing.of("shared", (await images.members(image.id)).items())
 
 
-async def adopt(storage: Storage, sightings: Sightings, record: ImageRecord, seen: Sharing) -> None:
+async def adopt(
+    storage: Storage,
+    sightings: Sightings,
+    record: ImageRecord,
+    seen: Sharing,
+    *,
+    version: int | None = None,
+) -> None:
     """Have the ledger say of *record*'s sharing what was *seen*; flushed then.
 
     It is agreed at last: who broke off before finds the same difference again.
 
-    Raises ManifestUnknown where the record has ended, and StorageUnavailable.
+    Raises ManifestUnknown where the record has ended, Changed where it is of another *version*, and
+    StorageUnavailable.
     """
-    shared = await storage.ledger.share_record(record.id, Agreement(seen))
+    shared = await storage.ledger.share_record(record.id, Agreement(seen, version))
     await storage.flusher.flush(shared.position)
     await sightings.agree(record.id, seen)

@@ -209,6 +209,10 @@ class Projector:
             )
             await self._images.change(found, replace(wanted, visibility=sharing.visibility))
         else:
+            if present.visibility != "shared":
+                # Members stay, unseen, and see the image as soon as it is shared anew.
+                for project in dict(sharing.members).keys() - dict(state.members).keys():
+                    await self._images.remove_member(found.id, project)
             await self._images.change(found, wanted)
             # Without another look: whoever is a member since the first one was made so out there.
             there = dict(sharing.members) if sharing.visibility == "shared" else None

@@ -13,7 +13,7 @@ from registry.storage.images import differences, image_of
 from registry.storage.ports.images import Absent, Image, ImageService
 from registry.storage.ports.projection import Outbox, Sighting, Sightings
 from registry.storage.records import ImageRecord
-from registry.storage.sharing import Sharing
+from registry.storage.sharing import Changed, Sharing
 from registry.storage.storage import Storage
 
 PAGE: Final = 100
@@ -99,9 +99,11 @@ class Reconciler:
         try:
             seen = await find_sharing(self._images, found)
             if seen != present:
-                await adopt(self._storage, self._sightings, record, seen)
+                # A record that was changed since may be out there as it is now, or half of it.
+                version = record.version
+                await adopt(self._storage, self._sightings, record, seen, version=version)
                 self._report.shared += 1
-        except (Absent, ManifestUnknown):  # it ended meanwhile
+        except (Absent, ManifestUnknown, Changed):  # meanwhile: the next look tells
             return
         if _is_other(sighting, found):
             await self._restore(record.id)

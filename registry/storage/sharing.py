@@ -17,6 +17,10 @@ Members = tuple[tuple[str, str], ...]
 """(project, status), by project."""
 
 
+class Changed(Exception):
+    """The record is not the one any more that was looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sharing:
     """Who sees a record beside its own project."""
@@ -69,6 +73,8 @@ class Agreement:
     """The image service says so already, and whoever replays it knows that."""
 
     sharing: Sharing
+    version: int | None = None
+    """The record's, if it was seen only to be so of that one."""
 
 
 SharingChange = Visibility | Invitation | Answer | Withdrawal | Agreement
@@ -77,7 +83,7 @@ SharingChange = Visibility | Invitation | Answer | Withdrawal | Agreement
 def share(state: RecordState, now: float, how: SharingChange) -> Change:
     """The change as in Ledger.share_record, which keeps others from changing *state*. Pure.
 
-    Members are kept while the visibility is another than ``shared``.
+    Members are kept while the visibility is another than ``shared``. Raises what that raises.
     """
     record, members = state.record, dict(state.members)
     visibility = record.visibility
@@ -93,7 +99,9 @@ def share(state: RecordState, now: float, how: SharingChange) -> Change:
             members[project] = status
         case Withdrawal(project):
             members.pop(project, None)
-        case Agreement(sharing):
+        case Agreement(sharing, version):
+            if version not in {None, record.version}:
+                raise Changed(record.id)
             visibility = sharing.visibility
             members = dict(sharing.members) if visibility == "shared" else members
         case _:

@@ -10,6 +10,7 @@ from registry.storage.sharing import (
     MEMBERS_LIMIT,
     Agreement,
     Answer,
+    Changed,
     Invitation,
     Sharing,
     Visibility,
@@ -283,6 +284,17 @@ class LedgerRecordContract:
             assert (await ledger.find_record(boots.id)).visibility == agreed.visibility
             kept = [] if agreed == Sharing("shared") else members  # with others it is not asked
             assert await ledger.list_members(boots.id) == kept
+
+    async def test_what_is_agreed_may_be_about_one_version_only(self, ledger: Ledger) -> None:
+        await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))
+        boots = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        shared = await ledger.share_record(boots.id, Visibility("shared"))
+        before = shared.record, await ledger.count_lines()
+        with pytest.raises(Changed):
+            await ledger.share_record(boots.id, Agreement(Sharing("public"), boots.version))
+        assert (await ledger.find_record(boots.id), await ledger.count_lines()) == before
+        agreed = Agreement(Sharing("public"), shared.record.version)
+        assert (await ledger.share_record(boots.id, agreed)).record.visibility == "public"
 
     async def test_a_record_has_so_many_members_and_no_more(self, ledger: Ledger) -> None:
         await ledger.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1", "x")))

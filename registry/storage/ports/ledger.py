@@ -229,7 +229,8 @@ class Ledger(Protocol):
 
         An Invitation raises MemberTaken where the project is a member already, which stays as it
         is, and Denied where the record is not shared or has too many. An Answer raises
-        ManifestUnknown where it is of no member, or of one no more.
+        ManifestUnknown where it is of no member, or of one no more. An Agreement raises Changed
+        where it is about another version of the record.
         """
         ...
 
