@@ -107,8 +107,9 @@ class Totals:
             "requests": self.requests.total(),
             "faults": self.faults.total(),
             "kinds": len({name.partition(" ")[2] for name in self.faults}),
-            **{name: self.counts[name] for name in ("acknowledged", "blobs", "bytes_checked",
-                                                     "collected", "orphans", "stranded")},
+            **{name: self.counts[name] for name in ("acknowledged", "words", "blobs",
+                                                     "bytes_checked", "collected", "orphans",
+                                                     "stranded")},
             "findings": len(self.complaints),
         }  # fmt: skip
         return "faults: " + " ".join(f"{name}={value}" for name, value in parts.items())

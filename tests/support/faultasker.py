@@ -27,6 +27,8 @@ class Tally:
     """Answers that broke off, visibly."""
     acknowledged: int = 0
     """Changes of names."""
+    words: int = 0
+    """On who sees an image, said at Berth and acknowledged."""
     blobs: int = 0
     bytes_checked: int = 0
     """That were served, and compared."""

@@ -49,9 +49,9 @@ async def _records_differ(
         members = {each.project: each.status for each in await ledger.list_members(record.id)}
         if why := await _differs(glance, record, members, shown[record.id]):
             return f"{record.key} has {why}"
-        said = here.said.get(record.id)
-        if said not in {None, Sharing.of(record.visibility, members.items())}:
-            return f"{record.key} is {record.visibility} {members}, and its people said {said}"
+        spoken = here.spoken(record.id)
+        if not spoken.now.allows(Sharing.of(record.visibility, members.items())):
+            return f"{record.key} is {record.visibility} {members}, and its people said {spoken}"
     return ""
 
 

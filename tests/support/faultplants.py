@@ -1,5 +1,6 @@
 """Faults put into the registry on purpose: the fault run that stays green on one is no good."""
 
+import contextlib
 import hashlib
 import uuid
 from collections.abc import Callable, Sequence
@@ -12,9 +13,11 @@ from sqlalchemy import ColumnElement, bindparam, true, update
 from registry.auth.ports import Principal
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
+from registry.storage.glance.service import GlanceImageService
 from registry.storage.ledger import condemning, uploads
 from registry.storage.ledger.prepared import Prepared
 from registry.storage.ledger.schema import upload
+from registry.storage.ports.images import Image
 from registry.storage.records import ImageRecord
 from registry.storage.swift import blobs, sink
 from registry.viewing.cloud import CloudViewer
@@ -81,6 +84,17 @@ def whoever_has_the_like_may_pull(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CloudViewer, "find_seen", search)
 
 
+def a_change_without_an_answer_is_done(patch: pytest.MonkeyPatch) -> None:
+    """Whatever became of a change of an image in Glance, it is not tried again."""
+    change = GlanceImageService.change
+
+    async def careless(self: GlanceImageService, before: Image, after: Image) -> None:
+        with contextlib.suppress(StorageUnavailable):
+            await change(self, before, after)
+
+    patch.setattr(GlanceImageService, "change", careless)
+
+
 PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     plant.__name__: plant
     for plant in (
@@ -89,5 +103,6 @@ PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         nobody_looks_at_the_etag,
         nothing_is_looked_at_again,
         whoever_has_the_like_may_pull,
+        a_change_without_an_answer_is_done,
     )
 }

@@ -29,6 +29,7 @@ from support.faultasker import Tally
 from support.faultevents import befall, some_events
 from support.faultmodel import SIZES, Repository, pushed, pushed_index, text
 from support.faultsharing import Glance
+from support.faultspeaker import Speaker
 from support.faultstage import Stage
 from support.faultworld import World, chance_of, world
 from support.weather import KINDS, Kind, Weather, some_kinds
@@ -46,7 +47,7 @@ SECONDS = 240.0
 
 DEEDS: Mapping[str, float] = {
     "push": 8, "index": 1.5, "alone": 1, "pull": 3, "untag": 2, "delete": 1, "list": 1,
-    "contest": 0.7, "restart": 0.5, "share": 1.5, "bin": 0.5, "stranger": 1,
+    "contest": 0.7, "restart": 0.5, "say": 2, "share": 1.5, "bin": 0.5, "stranger": 1,
 }  # fmt: skip
 """What people do, and how often."""
 
@@ -147,6 +148,7 @@ async def _live(here: World, schedule: Schedule, outcome: Outcome) -> None:
             for each in here.repositories
         ]  # fmt: skip
         glance = Glance(here, http)
+        glance.does["say"] = Speaker(here, glance, http).speak
         rules = GRACE if graceful else NO_GRACE
         if not graceful:
             here.promise = -1.0

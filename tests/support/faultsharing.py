@@ -9,6 +9,7 @@ from registry.storage.sharing import Sharing
 from support.faultactor import Actor
 from support.faultasker import NOT_NOW
 from support.faultmodel import Wrong
+from support.faultsaid import Seers
 from support.faultworld import World
 
 BINNED = 2
@@ -41,20 +42,22 @@ class Glance:
         if image is None:
             return
         visibility = chance.choice(["private", "shared", "shared", "community"])
-        if visibility != "private":
-            here.opened.add(name)
+        member = chance.choice([here.scene.far.place.id, here.scene.cloud.projects["west"]])
+        spoken = here.spoken(image)
+        after = spoken.now.made(visibility)
+        here.attempt(name, image, after, here=False)
+        if visibility == "shared":
+            here.attempt(name, image, after.shared_with(member), here=False)
         step = {"op": "replace", "path": "/visibility", "value": visibility}
         answer = await self._ask("PATCH", f"/{image}", json=[step], headers={"Content-Type": PATCH})
         if answer.status_code != HTTPStatus.OK:
             return
         if visibility == "shared":
-            member = chance.choice([here.scene.far.place.id, here.scene.cloud.projects["west"]])
             answer = await self._ask("POST", f"/{image}/members", json={"member": member})
             if answer.status_code not in {HTTPStatus.OK, HTTPStatus.CONFLICT}:
-                here.said.pop(image, None)
                 return
-        members = await self.members(image) if visibility == "shared" else {}
-        here.said[image] = Sharing.of(visibility, members.items())
+            after = Seers.exactly(visibility, await self.members(image))
+        spoken.heed(after)
 
     async def throw_away(self, actor: Actor, tag: str) -> None:
         """Delete a tag's image; the tag goes too, unless it is pushed again."""
@@ -88,6 +91,14 @@ class Glance:
         if answer.status_code != HTTPStatus.OK:
             return {}
         return {each["member_id"]: each["status"] for each in answer.json()["members"]}
+
+    async def sharing(self, image: str) -> Sharing | None:
+        """Who sees an image there; None where there is none."""
+        shown = await self.show(image, self._here.scene.token)
+        if shown is None:
+            return None
+        members = await self.members(image) if shown["visibility"] == "shared" else {}
+        return Sharing.of(shown["visibility"], members.items())
 
     async def show(self, image: str, token: str) -> Any:
         """An image's document as the holder of *token* sees it; None where he does not."""

@@ -29,7 +29,7 @@ class Scene:
     place: Place
     """Its project."""
     alice: Person
-    """A member of it."""
+    """A member and manager of it."""
     token: str
     """Hers at Glance."""
     far: "Far"
@@ -73,6 +73,7 @@ class Stage:
             with directory_of(self.cloud) as people:
                 place = people.project()
                 alice = people.member(place)
+                people.grant(alice, "manager", place)  # who sees an image is a manager's to say
                 token, mine = _make_image(self.cloud, partial(people.token, alice, place))
             _, theirs = _make_image(self.cloud, lambda: self.far.token)
             if not served:

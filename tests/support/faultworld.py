@@ -17,10 +17,10 @@ from registry import people, stores, wiring
 from registry.config import Config
 from registry.oci.errors import RegistryError
 from registry.storage.ledger.garbage import SqlCollection
-from registry.storage.sharing import Sharing
 from registry.storage.storage import Storage
 from support.faultledgers import FileLedger, ServerLedger
 from support.faultmodel import Repository, Wrong
+from support.faultsaid import Seers, Spoken
 from support.faultstage import Scene
 from support.server import Settings, berth_toml, service_variables
 from support.weather import GLANCE, KEYSTONE, SWIFT, Weather
@@ -94,10 +94,10 @@ class World:
         """Held by whoever starts replicas."""
         self.collecting = asyncio.Lock()
         """Held by whoever collects, and by whoever takes the ledger's file away."""
-        self.said: dict[str, Sharing] = {}
-        """Who sees an image, as its people said last in Glance."""
+        self.said: dict[str, Spoken] = {}
+        """Who sees an image, as its people said it at Berth and in Glance."""
         self.opened: set[str] = set()
-        """Names of images that were ever shared."""
+        """Names of images that bob ever may have seen."""
         self.binned = 0
         """Images that people deleted."""
 
@@ -110,6 +110,16 @@ class World:
     def is_settled(self) -> bool:
         """Whether the ledger was mended long enough ago for all replicas to know it."""
         return not self.is_lost and time.monotonic() > self.mended_at + SETTLED
+
+    def spoken(self, image: str) -> Spoken:
+        """What people said of an image; of one that is new: nothing, and it is private."""
+        return self.said.setdefault(image, Spoken())
+
+    def attempt(self, name: str, image: str, after: Seers, *, here: bool) -> None:
+        """Somebody is about to have *after* see the image of that name; *here*: at Berth."""
+        self.spoken(image).attempt(after, here=here)
+        if after.may_be_open_to(self.scene.far.place.id):
+            self.opened.add(name)
 
     async def restart(self, number: int) -> None:
         """Start a replica, or start it again: it remembers nothing."""
@@ -199,6 +209,8 @@ class World:
             self.mended_at = time.monotonic()
             for each in self.repositories:
                 each.forget()
+            for spoken in self.said.values():
+                spoken.forget()
 
     @contextlib.contextmanager
     def fair(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ import pytest
 
 from support.faultevents import IN_A_FILE, ON_A_SERVER
 from support.faultplants import PLANTS
-from support.faultrun import Outcome, Schedule, play
+from support.faultrun import DEEDS, Outcome, Schedule, play
 from support.faultstage import Stage, staged
 from support.openstack import OpenStack
 from support.weather import NAMES
@@ -35,16 +35,18 @@ def _quiet() -> Iterator[None]:
 
 LEDGERS = [(False, ("lose", "rebuild")), (True, ("kill",)), (True, ("put-back",))]
 """Whose each schedule's ledger is, and what befalls it."""
+TALKATIVE = {**DEEDS, "say": 5}
+"""So that something is said at Berth in any case."""
 
 
 @pytest.mark.timeout(900)
 async def test_whatever_fails_what_was_acknowledged_is_there_and_right(stage: Stage) -> None:
     met: Counter[str] = Counter()
     befallen: Counter[str] = Counter()
-    checked = acknowledged = 0
+    checked = acknowledged = words = 0
 
     async def hold(schedule: Schedule) -> None:
-        nonlocal checked, acknowledged
+        nonlocal checked, acknowledged, words
         outcome = await play(stage, schedule)
         assert outcome.complaint is None, f"seed {outcome.seed}: {outcome.complaint}"
         for name, count in outcome.faults.items():
@@ -52,10 +54,11 @@ async def test_whatever_fails_what_was_acknowledged_is_there_and_right(stage: St
         befallen.update(outcome.events)
         checked += outcome.tally.bytes_checked
         acknowledged += outcome.tally.acknowledged
+        words += outcome.tally.words
 
     for number, (served, events) in enumerate(LEDGERS):
         schedule = Schedule.of(f"short-{number}").only(*NAMES[number :: len(LEDGERS)], rate=0.4)
-        await hold(replace(schedule, served=served, events=events))
+        await hold(replace(schedule, served=served, events=events, deeds=TALKATIVE))
     for number in range(MORE):
         missing = {name for name in NAMES if not met[name]}
         if not missing:
@@ -65,6 +68,7 @@ async def test_whatever_fails_what_was_acknowledged_is_there_and_right(stage: St
     assert set(befallen) == {event for _, events in LEDGERS for event in events}
     assert checked > 20_000
     assert acknowledged > len(LEDGERS)
+    assert words > 1
 
 
 FOCUS = {
@@ -73,6 +77,7 @@ FOCUS = {
     "nobody_looks_at_the_etag": (("flipped-byte",), {"push": 3, "pull": 1}),
     "nothing_is_looked_at_again": (("503",), {"push": 3, "pull": 1, "alone": 1}),
     "whoever_has_the_like_may_pull": (("503",), {"push": 2, "stranger": 3}),
+    "a_change_without_an_answer_is_done": (("503", "reset-before"), {"push": 1, "say": 4}),
 }
 """Where a planted fault shows soon."""
 

@@ -1,0 +1,102 @@
+"""Who may see an image after words that were heeded, and words that may have been lost."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from registry.storage.sharing import Sharing
+
+SHARED = frozenset({"shared"})
+FOR_ALL = frozenset({"community", "public"})
+
+
+@dataclass(frozen=True)
+class Seers:
+    """Who sees an image beside its own project, as far as that is known."""
+
+    visibilities: frozenset[str]
+    surely: frozenset[str]
+    """Projects that are members, whenever it is shared."""
+    perhaps: frozenset[str]
+    """Those that may be: all others are none."""
+
+    @classmethod
+    def exactly(cls, visibility: str, members: Iterable[str]) -> Self:
+        """Just these."""
+        projects = frozenset(members)
+        return cls(frozenset({visibility}), projects, projects)
+
+    def __or__(self, other: "Seers") -> "Seers":
+        """One or the other, or a mixture of both."""
+        return Seers(
+            self.visibilities | other.visibilities,
+            self.surely & other.surely,
+            self.perhaps | other.perhaps,
+        )
+
+    def made(self, visibility: str) -> "Seers":
+        """Made private, shared, or open to all; members are kept."""
+        return Seers(frozenset({visibility}), self.surely, self.perhaps)
+
+    def shared_with(self, project: str) -> "Seers":
+        return Seers(SHARED, self.surely | {project}, self.perhaps | {project})
+
+    def taken_from(self, project: str) -> "Seers":
+        return Seers(SHARED, self.surely - {project}, self.perhaps - {project})
+
+    def allows(self, sharing: Sharing) -> bool:
+        """Whether it may be so."""
+        if sharing.visibility not in self.visibilities:
+            return False
+        members = {project for project, _ in sharing.members}
+        return sharing.visibility != "shared" or self.surely <= members <= self.perhaps
+
+    def may_be_open_to(self, project: str) -> bool:
+        """Whether *project* may see the image."""
+        shared = self.visibilities >= SHARED and project in self.perhaps
+        return shared or bool(FOR_ALL & self.visibilities)
+
+
+PRIVATE = Seers.exactly("private", ())
+
+
+@dataclass
+class Spoken:
+    """What people said of one image, here and in Glance.
+
+    Of two words at the same time either may win, also in part: one that was said here while one
+    of Glance's had not arrived here, or the other way round. Words on one side are in order.
+    """
+
+    now: Seers = PRIVATE
+    since: Seers = PRIVATE
+    """All that it may have been since both sides agreed last."""
+    here: bool = False
+    """Whether something was said here since then, heard or not."""
+    there: bool = False
+    """Whether something was said in Glance since then."""
+    _sure: bool = True
+
+    def attempt(self, after: Seers, *, here: bool) -> None:
+        """Somebody is about to make it so."""
+        self._sure = not (self.there if here else self.here)
+        self.now |= after
+        self.since |= after
+        self.here |= here
+        self.there |= not here
+
+    def heed(self, after: Seers) -> None:
+        """What was attempted last is done, and came to this."""
+        self.since |= after
+        self.now = after if self._sure else self.now | after
+
+    def agree(self, seers: Seers) -> None:
+        """Both sides say so, and nothing is on its way."""
+        self.now = self.since = seers
+        self.here = self.there = False
+
+    def forget(self) -> None:
+        """The ledger was lost: what Glance had not been told yet may be so no more."""
+        self.now = self.since
+        self.here = self.there = True
+        self._sure = False
