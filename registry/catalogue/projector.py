@@ -152,6 +152,9 @@ class Projector:
             return await self._refuse(begun, str(error))
         if shown is None:
             return "renamed"
+        position = await self._outbox.agree(begun)
+        if position is not None:
+            await self._storage.flusher.flush(position)
         await self._outbox.done(replace(begun, state=shown))
         return "sent"
 

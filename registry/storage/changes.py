@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ class RecordState:
     """Ids."""
     members: tuple[tuple[str, str], ...] = ()
     """(project, status)."""
+    untold: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    """Of a folded line: (visibility, members) as the image service may have them still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ def _read_manifest(document: Mapping[str, Any] | None) -> ManifestRecord | None:
 
 def _spell(state: RecordState) -> dict[str, Any]:
     record = state.record
-    return {
+    untold = {"untold": state.untold} if state.untold else {}
+    return untold | {
         "id": record.id,
         "key": record.key,
         "kind": record.kind,
@@ -168,5 +171,9 @@ def _read(document: Mapping[str, Any], project: str) -> RecordState:
         updated_at=document["updated_at"],
         version=document["version"],
     )
-    members = tuple((each[0], each[1]) for each in document["members"])
-    return RecordState(record, tuple(document["uses"]), members)
+    untold = tuple((each[0], _pairs(each[1])) for each in document.get("untold", []))
+    return RecordState(record, tuple(document["uses"]), _pairs(document["members"]), untold)
+
+
+def _pairs(listed: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((each[0], each[1]) for each in listed)

@@ -16,9 +16,12 @@ from typing import Final, Self
 from registry.oci.names import RepositoryName
 from registry.storage.changes import Change, RecordState, from_line, to_line
 from registry.storage.records import BlobRecord, JournalLine, Position
+from registry.storage.sharing import Sharing, untold
 
 NEVER: Final = float("inf")
 """No deletion came after it."""
+UNTOLD: Final = 3
+"""Of what was said of a record, the last that are kept until the image service has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,7 @@ class _Project:
     head: int = 0
     repositories: dict[RepositoryName, _Repository] = field(default_factory=dict)
     records: dict[str, RecordState] = field(default_factory=dict)
+    """With what of them the image service may not have been told."""
     limits: dict[RepositoryName, int] = field(default_factory=dict)
     """The lines that set those that hold."""
 
@@ -183,9 +187,18 @@ class _Project:
         else:
             repository = self.repositories.setdefault(change.repository, _Repository())
             repository.look(sequence, change, since)
-        self.records.update((state.record.id, state) for state in change.records)
+        for state in change.records:
+            self._look_at_record(state, agreed=change.agreed)
         for gone in change.gone:
             self.records.pop(gone, None)
+
+    def _look_at_record(self, state: RecordState, *, agreed: bool) -> None:
+        before = self.records.get(state.record.id)
+        known = () if before is None else tuple(Sharing(*each) for each in before.untold)
+        rest = untold(known, before, state, agreed=agreed)
+        rest = (*rest[:1], *rest[1:][-UNTOLD:])
+        told = tuple((each.visibility, each.members) for each in rest)
+        self.records[state.record.id] = replace(state, untold=told)
 
     def alive(self) -> set[int]:
         found = {each for found in self.repositories.values() for each in found.alive()}

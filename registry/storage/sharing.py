@@ -116,6 +116,23 @@ def share(state: RecordState, now: float, how: SharingChange) -> Change:
     )
 
 
+def untold(
+    known: tuple[Sharing, ...], before: RecordState | None, after: RecordState, *, agreed: bool
+) -> tuple[Sharing, ...]:
+    """Whom the image service may still show a record to, once a line made it *after*. Pure.
+
+    *known* are those of the lines before. The first is what it was when it was *agreed* last, or
+    made; then comes what was said of it since. Empty where all that was said has arrived.
+    """
+    if agreed:
+        return ()
+    now = Sharing.of_state(after)
+    if before is None:
+        return known or tuple(Sharing(*each) for each in after.untold)
+    was = Sharing.of_state(before)
+    return known if was == now else (*(known or (was,)), now)
+
+
 def may_be_left(
     seen: Sharing, agreed: Sharing | None, kept: Members, tried: Sequence[Sharing]
 ) -> bool:

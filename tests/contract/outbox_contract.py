@@ -5,8 +5,10 @@ from dataclasses import replace
 from contract.outbox_ends_contract import OutboxEndContract, OutboxLostLeaseContract
 from contract.outbox_ids_contract import OutboxLagContract, OutboxRenameContract
 from contract.outbox_refusals_contract import OutboxRefusalContract
+from registry.storage.changes import from_line
 from registry.storage.ledger import SqlLedger
 from registry.storage.ledger.agreed import TRIED
+from registry.storage.memory.ledger import MemoryLedger
 from registry.storage.records import Member
 from registry.storage.sharing import Answer, Invitation, Sharing, Visibility
 from support.ledgers import (
@@ -157,6 +159,42 @@ class OutboxLeaseContract:
         begun = await begin(ledger, (await lease(ledger))[0])
         # Its members are those of before as soon as it is shared again.
         assert (begun.agreed, begun.kept) == (Sharing("private"), hats.members)
+
+    async def test_the_journal_learns_who_sees_it_where_that_is_news(
+        self, ledger: SqlLedger
+    ) -> None:
+        await push(ledger, "v1")
+        record = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        begun = await begin(
+            ledger, next(each for each in await lease(ledger) if each.record == record.id)
+        )
+        assert await ledger.outbox.agree(begun) is None  # it is private, as each new one
+        await ledger.share_record(record.id, Visibility("public"))
+        lines = await ledger.count_lines()
+        assert await ledger.outbox.agree(begun) is None  # it was not that which has arrived
+        assert await ledger.outbox.done(begun)
+        due = next(each for each in await lease(ledger) if each.record == record.id)
+        begun = await begin(ledger, due)
+        assert await ledger.outbox.agree(replace(begun, lease="another's")) is None
+        assert await ledger.count_lines() == lines
+        position = await ledger.outbox.agree(begun)
+        line = (await ledger.pending_lines())[-1]
+        change = from_line(line.content)
+        assert (line.position, change.op, change.agreed) == (position, "share", True)
+        assert [each.record for each in change.records] == [await ledger.find_record(record.id)]
+        assert await ledger.outbox.done(begun)
+
+    async def test_a_word_is_not_forgotten_where_nobody_knows_what_was_agreed(
+        self, ledger: SqlLedger
+    ) -> None:
+        source = MemoryLedger()
+        await source.put_manifest(put(SHOES, "a", "v1", drafts=tagged(SHOES, "v1")))
+        await ledger.replay(await source.pending_lines())
+        record = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        await ledger.share_record(record.id, Visibility("public"))
+        due = next(each for each in await lease(ledger) if each.record == record.id)
+        begun = await begin(ledger, due)
+        assert (begun.agreed, begun.tried) == (None, (Sharing("private"), Sharing("public")))
 
     async def test_a_long_outage_is_not_remembered_whole(self, ledger: SqlLedger) -> None:
         await drain_push(ledger)

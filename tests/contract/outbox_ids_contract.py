@@ -181,6 +181,7 @@ class OutboxLagContract:
         await ledger.replay(lines)
         begun = await begin(ledger, (await lease(ledger))[0])
         assert begun.agreed == Sharing("shared")
+        assert begun.tried == (Sharing("shared"), Sharing("public"))
         assert begun.state is not None
         assert begun.state.record.visibility == "public"
         await ledger.outbox.give_back(begun)

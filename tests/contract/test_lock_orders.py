@@ -114,6 +114,7 @@ ELSEWHERE: Final = {
     "uploads._purge": "passes by what another has locked, and so never waits",
     "leasing._take": "the same",
     "outbox._held": "the project's row was taken before; tests/contract/outbox_contract.py",
+    "outbox._agree": "the project's row; tests/contract/outbox_contract.py",
     "outbox._rename": "the project's row; tests/contract/outbox_ids_contract.py",
     "sightings._untag": "the project's row; tests/contract/sightings_contract.py",
 }

@@ -69,10 +69,8 @@ class Spoken:
     """
 
     now: Seers = PRIVATE
-    since: Seers = PRIVATE
-    """All that it may have been since both sides agreed last."""
     here: bool = False
-    """Whether something was said here since then, heard or not."""
+    """Whether something was said here since both sides agreed last, heard or not."""
     there: bool = False
     """Whether something was said in Glance since then."""
     _sure: bool = True
@@ -81,22 +79,14 @@ class Spoken:
         """Somebody is about to make it so."""
         self._sure = not (self.there if here else self.here)
         self.now |= after
-        self.since |= after
         self.here |= here
         self.there |= not here
 
     def heed(self, after: Seers) -> None:
         """What was attempted last is done, and came to this."""
-        self.since |= after
         self.now = after if self._sure else self.now | after
 
     def agree(self, seers: Seers) -> None:
         """Both sides say so, and nothing is on its way."""
-        self.now = self.since = seers
+        self.now = seers
         self.here = self.there = False
-
-    def forget(self) -> None:
-        """The ledger was lost: what Glance had not been told yet may be so no more."""
-        self.now = self.since
-        self.here = self.there = True
-        self._sure = False

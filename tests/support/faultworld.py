@@ -209,8 +209,6 @@ class World:
             self.mended_at = time.monotonic()
             for each in self.repositories:
                 each.forget()
-            for spoken in self.said.values():
-                spoken.forget()
 
     @contextlib.contextmanager
     def fair(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Who sees a record, in columns: as agreed with the image service, and as attempts were to say."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from registry.storage.sharing import Members, Sharing
@@ -41,8 +41,12 @@ def tried(row: Any) -> tuple[Sharing, ...]:
 
 def with_tried(row: Any, sharing: Sharing) -> str:
     """The column of *row* with one more."""
-    more = [*(each for each in tried(row) if each != sharing), sharing][-TRIED:]
-    return json.dumps([(each.visibility, each.members) for each in more])
+    return dump_tried([*(each for each in tried(row) if each != sharing), sharing])
+
+
+def dump_tried(several: Sequence[Sharing]) -> str:
+    """The column; the last of them."""
+    return json.dumps([(each.visibility, each.members) for each in several[-TRIED:]])
 
 
 def _members(listed: Iterable[Iterable[str]]) -> Members:

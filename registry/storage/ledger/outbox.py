@@ -54,6 +54,11 @@ class SqlOutbox:
     async def done(self, due: Due) -> bool:
         return await self._database.write(lambda c: _done(c, self._now(c), due))
 
+    async def agree(self, due: Due) -> Position | None:
+        if not due.tells_who_sees:
+            return None
+        return await self._database.write(lambda c: _agree(c, self._now(c), due))
+
     async def refused(self, due: Due, reason: str) -> bool:
         return await self._database.write(lambda c: _refuse(c, self._now(c), due, reason))
 
@@ -134,6 +139,17 @@ def _done(connection: Connection, now: float, due: Due) -> bool:
     else:  # what was tried stays: somebody may have sent it behind this
         _give_back(connection, due, 0.0)
     return True
+
+
+def _agree(connection: Connection, now: float, due: Due) -> Position | None:
+    lock_project(connection, due.project)
+    row = _held(connection, due)
+    if row is None or row.gone or row.version != due.version:
+        return None
+    state = records.state(connection, due.record)
+    name = RepositoryName(due.project, state.record.properties.get("oci_repository", ""))
+    change = Change(op="share", repository=name, at=now, records=(state,), agreed=True)
+    return write_line(connection, change)
 
 
 def _send_again(connection: Connection, now: float, due: Due) -> None:

@@ -24,6 +24,7 @@ from registry.storage.ledger.schema import (
     trash,
     trash_reference,
 )
+from registry.storage.ledger.untold import note_replayed, states_before
 from registry.storage.ledger.writes import set_limits
 from registry.storage.records import JournalLine
 from registry.storage.sharing import Sharing
@@ -54,9 +55,11 @@ def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
         else:
             here = ensure_repository(connection, change.repository)
             restore_blobs(connection, here, change)
+        before = states_before(connection, change)
         apply(connection, here, change)
         if change.agreed:
             _agree(connection, change)
+        note_replayed(connection, change, before)
         reached[name] = sequence
     _REACH.many(connection, [{"id": name, "sequence": n} for name, n in reached.items()])
 

@@ -41,6 +41,7 @@ from registry.storage.ledger.schema import (
     repository,
     tag,
 )
+from registry.storage.ledger.untold import note_said
 from registry.storage.records import (
     BlobRecord,
     ManifestPut,
@@ -173,8 +174,10 @@ def unlink_blob(
 def share_record(connection: Connection, now: float, wanted: str, how: SharingChange) -> Shared:
     """As in Ledger.share_record."""
     lock_project(connection, records.find(connection, wanted).project)
-    change = share(records.state(connection, wanted), now, how)
+    state = records.state(connection, wanted)
+    change = share(state, now, how)
     apply(connection, ensure_repository(connection, change.repository), change)
+    note_said(connection, change, {wanted: state})
     return Shared(change.records[0].record, write_line(connection, change))
 
 

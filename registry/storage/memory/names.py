@@ -54,7 +54,7 @@ class Names:
         for each in change.digests:
             self.links.pop((name, each), None)
         for state in change.records:
-            self.records[state.record.id] = state
+            self.records[state.record.id] = replace(state, untold=())
         for gone in change.gone:
             self.records.pop(gone, None)
 

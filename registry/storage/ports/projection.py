@@ -48,6 +48,14 @@ class Due:
     state: RecordState | None = None
     """What it is, once ``begin`` was called; None where it ended."""
 
+    @property
+    def tells_who_sees(self) -> bool:
+        """Whether who sees the record is another thing than was agreed, or may be out there."""
+        if self.state is None:
+            return False
+        known = self.agreed or Sharing("private")
+        return any(each != known for each in (Sharing.of_state(self.state), *self.tried))
+
 
 @dataclass(frozen=True, slots=True)
 class Lag:
@@ -90,6 +98,14 @@ class Outbox(Protocol):
         """What is to be sent now, leased for *seconds* from now.
 
         None where the lease was lost, or where the parent has not arrived: leave it alone then.
+        """
+        ...
+
+    async def agree(self, due: Due) -> Position | None:
+        """Who sees the record has arrived as *due* says; flush the position before it is ``done``.
+
+        Else a ledger that is made anew might send once more what people changed out there since.
+        None where it is no news, where something changed since ``begin``, or the lease was lost.
         """
         ...
 
