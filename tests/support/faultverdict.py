@@ -37,6 +37,8 @@ from support.swift import account_of, lies_in
 
 SECONDS = 45.0
 """For which something may not be so yet: a slow machine needs more than one attempt."""
+REFUSED = 10.0
+"""Seconds after which bob pulls just what Glance shows him, whose word is remembered for one."""
 NO_GRACE = Rules(grace=0, uploads=0, trash=0, untagged=0)
 
 
@@ -81,7 +83,8 @@ async def hold(here: World, glance: Glance, actors: list[Actor], outcome: Any) -
     await hold_told(actors)
     await hold_whole(actors)
     await _at_last("Glance", lambda: differs(here, glance, actors))
-    await _at_last("bob", lambda: hold_pulls(here, glance, actors[0].http, actors))
+    pulls = partial(hold_pulls, here, glance, actors[0].http, actors)
+    await _at_last("bob", pulls, seconds=REFUSED)
     left = await left_over(here)
     # Segments of a large object that was never told that it owns them: see Swift's README.
     marked = {name.split("/")[0] for name in left if name.endswith("/used")}
@@ -91,9 +94,11 @@ async def hold(here: World, glance: Glance, actors: list[Actor], outcome: Any) -
         raise Wrong(f"nothing needs {sorted(left - stranded)}, and no sweep finds it")
 
 
-async def _at_last(what: str, work: Callable[[], Awaitable[bool | str]]) -> None:
+async def _at_last(
+    what: str, work: Callable[[], Awaitable[bool | str]], *, seconds: float = SECONDS
+) -> None:
     """*work* comes to answer True, or no word on why it cannot yet."""
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + seconds
     why = ""
     while time.monotonic() < until:
         try:
