@@ -1,5 +1,6 @@
 """Steps of one attempt: made, started, looked at, updated, ended, removed."""
 
+import contextlib
 import json
 import signal
 import uuid
@@ -10,7 +11,7 @@ from typing import ClassVar, Final
 
 from hostagent import conmon, points
 from hostagent.bundling import write_bundle
-from hostagent.errors import StepFailed
+from hostagent.errors import HostError, StepFailed
 from hostagent.host import Host, moment
 from hostagent.ports import Launch, Made
 from hostagent.probing import is_ready
@@ -155,9 +156,6 @@ class Probe(AttemptStep):
 class NoteReady(AttemptStep):
     """Write down that a container is ready."""
 
-    def act(self, host: Host, _: None) -> None:
-        """Only rows are written."""
-
     def confirm(self, host: Host, _: None) -> None:
         host.store.put(replace(self.found(host), ready_at=host.now()))
         row = self.container(host)
@@ -181,9 +179,9 @@ class Stop(AttemptStep):
         recipe = recipe_of(intent)
         before = recipe.workload.stop.before
         if before is not None and not host.runtime.is_frozen(self.set):
-            process = host.process(intent)
-            seconds = recipe.workload.stop.grace_s
-            host.runtime.run(self.attempt, program(process, before), seconds)
+            with contextlib.suppress(HostError, OSError):  # it is asked to end in any case
+                process = program(host.process(intent), before)
+                host.runtime.run(self.attempt, process, recipe.workload.stop.grace_s)
         if intent.init is not None:
             name = stop_signal(recipe.workload, json.loads(intent.image))
             intent.init.signal(number(name))
@@ -267,14 +265,25 @@ class Remove(AttemptStep):
         attempt = self.found(host)
         if self._takes_disk(host) or self.attempt not in {row.current, row.good}:
             host.store.remove(Attempt, id=self.attempt)
+            fresh = self._on_another_disk(host, row, attempt)
             row = replace(
                 row,
-                current=None if row.current == self.attempt else row.current,
+                current=fresh if row.current == self.attempt else row.current,
                 good=None if row.good == self.attempt else row.good,
             )
         else:
             host.store.put(replace(attempt, state=AttemptState.REMOVED))
         host.store.put(replace(row, next=None if row.next == self.attempt else row.next))
+
+    def _on_another_disk(self, host: Host, row: ContainerRow, former: Attempt) -> str | None:
+        """What stands for what a failed generation goes back to: that is not tried again."""
+        is_failed = row.failed_generation == self.row(host).generation
+        if not is_failed or (row.good or row.current) != former.id:
+            return None
+        disk, state = str(uuid.uuid4()), AttemptState.REMOVED
+        fresh = replace(former, id=str(uuid.uuid4()), disk=disk, state=state, ready_at=None)
+        host.store.put(fresh)
+        return fresh.id
 
     def _takes_disk(self, host: Host) -> bool:
         """What was to replace another has a disk of its own, which nobody else will want."""
@@ -284,9 +293,6 @@ class Remove(AttemptStep):
 @dataclass(frozen=True, slots=True)
 class Promote(AttemptStep):
     """A gray update was good: the new attempt is the container now."""
-
-    def act(self, host: Host, _: None) -> None:
-        """Only rows are written."""
 
     def confirm(self, host: Host, _: None) -> None:
         row = self.container(host)
@@ -302,9 +308,6 @@ class RollBack(AttemptStep):
     generation: int
     """The one that was seen to fail: another may have come since."""
     reason: str
-
-    def act(self, host: Host, _: None) -> None:
-        """Only rows are written."""
 
     def confirm(self, host: Host, _: None) -> None:
         row = self.container(host)

@@ -1,9 +1,14 @@
 """How containers end: the last one first, asked to, and killed when their grace is over (pure)."""
 
+from typing import Final
+
 from hostagent import attempt_steps as attempts
 from hostagent.draft import Draft
 from hostagent.records import Attempt
 from hostagent.timing import deadline
+
+STOP_TRIES: Final = 3
+"""After so many what cannot be asked to end is killed, when its grace is over."""
 
 
 def stop_all(draft: Draft) -> bool:
@@ -30,9 +35,9 @@ def end_attempt(draft: Draft, attempt: Attempt, *, disk: bool = False) -> None:
     seen = draft.seen
     if not seen.runs(attempt):
         draft.add(attempts.Remove(attempt.set, attempt.id, disk=disk))
-    elif not attempt.signalled:
+    elif not attempt.signalled and seen.failures(f"stop {attempt.id}") < STOP_TRIES:
         draft.add(attempts.Stop(attempt.set, attempt.id))
-    elif seen.now < deadline(attempt):
+    elif attempt.stopping_at is not None and seen.now < deadline(attempt):
         draft.wake(deadline(attempt))
     else:
         draft.add(attempts.Kill(attempt.set, attempt.id))

@@ -24,11 +24,6 @@ from setspec.shape import dump, load
 from sshd.place import Place
 
 
-def since_boot() -> float:
-    """Seconds of CLOCK_BOOTTIME, which goes on while a machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 def moment() -> str:
     """Now, as RFC 3339 in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -133,8 +128,8 @@ class Host:
 
     @staticmethod
     def now() -> float:
-        """Seconds since boot."""
-        return since_boot()
+        """Seconds of CLOCK_BOOTTIME, which goes on while a machine sleeps."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     @staticmethod
     def desired(row: SetRow) -> DesiredSet:

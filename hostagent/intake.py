@@ -25,10 +25,9 @@ def take_set(host: Host, desired: DesiredSet) -> bool:
     Raises Conflict for an older generation than the host has, Refused for what it does not do.
     """
     refuse_privileges(host, desired)
-    known = host.store.rows(SetRow, set=desired.set)
-    refuse_volumes(host, desired, known[0] if known else None)
+    found = host.store.rows(SetRow, set=desired.set)
+    refuse_volumes(host, desired, found[0] if found else None)
     document = document_of(replace(desired, operations=()))
-    host.put_secrets(desired.set, dict(desired.secrets))
     with host.store.transaction():
         found = host.store.rows(SetRow, set=desired.set)
         former = found[0] if found else None
@@ -36,6 +35,9 @@ def take_set(host: Host, desired: DesiredSet) -> bool:
             raise Conflict(
                 f"generation {desired.generation} is stale: the set is at {former.generation}"
             )
+        known = host.desired(former).fingerprint if former is not None else desired.fingerprint
+        if known != desired.fingerprint and former and former.generation == desired.generation:
+            raise Conflict(f"generation {desired.generation} is of another document here")
         if former is not None and former.tombstone is not None:
             raise Conflict("the set is being deleted: make another one")
         fresh = SetRow(
@@ -48,6 +50,7 @@ def take_set(host: Host, desired: DesiredSet) -> bool:
             document=document,
             held=None,
         )
+        host.put_secrets(desired.set, dict(desired.secrets))
         for operation in desired.operations:
             _take_operation(host, desired.set, operation)
         if row == former:
@@ -55,7 +58,7 @@ def take_set(host: Host, desired: DesiredSet) -> bool:
         host.store.put(row)
         host.store.remove(Trouble, set=desired.set)
         host.store.remove(GoneRow, set=desired.set)
-    host.label(host.layout.set(desired.set) / "label.json", {"set": json.loads(document)})
+        host.label(host.layout.set(desired.set) / "label.json", {"set": json.loads(document)})
     return True
 
 

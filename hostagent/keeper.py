@@ -80,6 +80,8 @@ class Keeper:
             seen = look(self._host, row)
             current = plan(seen)
             if not current.steps:
+                if seen.troubles and current.wake_at is None:  # nothing of that is asked any more
+                    self._host.store.remove(Trouble, set=set_id)
                 return current
             for step in current.steps:
                 if self._is_closed or not self._carry_out(step):

@@ -56,6 +56,7 @@ def _mend(draft: Draft) -> bool:
                     draft.add(attempts.Remove(set_id, attempt.id))
             elif attempt.id in seen.exits or attempt.id not in seen.monitored:
                 draft.add(attempts.NoteExit(set_id, attempt.id))
+                is_ending = True  # also where that could not be done yet
             else:  # its monitor is about to write down how it ended
                 is_ending = True
                 draft.wake(seen.now + _EXIT_PATIENCE)

@@ -12,6 +12,7 @@ from hostagent.ports import ReadyImage
 from hostagent.recipes import workload_of
 from hostagent.records import (
     Attempt,
+    AttemptState,
     ContainerRow,
     GoneRow,
     OperationRow,
@@ -171,13 +172,15 @@ class Thaw(Step):
     def act(self, host: Host, _: None) -> None:
         host.runtime.thaw(self.set)
 
+    def confirm(self, host: Host, _: None) -> None:
+        for each in host.store.rows(Attempt, set=self.set, state=AttemptState.STARTED):
+            if each.ready_at is None:  # the time in which it stood still is not held against it
+                host.store.put(replace(each, started_at=host.now()))
+
 
 @dataclass(frozen=True, slots=True)
 class Rest(Step):
     """The set is stopped: at its next start its containers start in order again."""
-
-    def act(self, host: Host, _: None) -> None:
-        """Nothing runs."""
 
     def confirm(self, host: Host, _: None) -> None:
         for row in host.store.rows(ContainerRow, set=self.set):
@@ -274,9 +277,6 @@ class BeginOperation(OperationStep):
     """Write down what an operation begins with: so much of it is to be replaced, once."""
 
     targets: tuple[tuple[str, str | None], ...] = ()
-
-    def act(self, host: Host, _: None) -> None:
-        """Only the row is written."""
 
     def confirm(self, host: Host, _: str | None) -> None:
         targets = json.dumps(dict(self.targets))

@@ -3,7 +3,6 @@
 Every one of these edges is a point at which a test kills the agent.
 """
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -56,9 +55,8 @@ class Step:
     def intend(self, host: Host) -> Any:
         """Write down what is about to be done; answer what the act needs of it."""
 
-    @abstractmethod
     def act(self, host: Host, intent: Any) -> Any:
-        """Do it; answer what is to be written down."""
+        """Do it, where more than rows are written; answer what is to be written down."""
 
     def confirm(self, host: Host, result: Any) -> None:
         """Write down that it is done, in one transaction."""

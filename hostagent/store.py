@@ -86,9 +86,10 @@ class Store:
             for row in rows:
                 fields = _readers(type(row))
                 marks = ", ".join("?" * len(fields))
+                fresh = ", ".join(f'"{name}" = excluded."{name}"' for name in fields)
                 self._database.execute(
-                    f"INSERT OR REPLACE INTO {_TABLES[type(row)]} ({_columns(type(row))})"  # noqa: S608 - our own names
-                    f" VALUES ({marks})",
+                    f"INSERT INTO {_TABLES[type(row)]} ({_columns(type(row))})"  # noqa: S608 - our own names
+                    f" VALUES ({marks}) ON CONFLICT DO UPDATE SET {fresh}",
                     [getattr(row, name) for name in fields],
                 )
 

@@ -59,6 +59,11 @@ CHANGES: dict[str, Case] = {
         lambda: gray(STARTED, ready_at=NOW).attempt("c0", ENDED),
         ["promote n0"],
     ),
+    "what replaces it has ended, and that could not be written down yet": (
+        lambda: gray(STARTED, started_at=NOW - 9, alive=False).trouble("note-exit n0")
+        .attempt("c0", ENDED),
+        [],
+    ),
     "what replaces it has ended": (
         lambda: gray(ENDED).attempt("c0", ENDED),
         ["roll-back n0"],
