@@ -79,8 +79,10 @@ def _end(draft: Draft) -> None:
     set_id = seen.row.set
     if seen.is_frozen:  # what stands still cannot end by itself, and is not waited for
         draft.add(sets.Thaw(set_id))
-        if draft.steps:
-            draft.steps = [attempts.Kill(set_id, each) for each in sorted(seen.alive)] + draft.steps
+        thaw, draft.steps = draft.steps, []
+        for each in sorted(seen.alive) if thaw else ():  # once, and not while that has to wait
+            draft.add(attempts.Kill(set_id, each))
+        draft.steps += thaw
         return
     if not stop_all(draft):
         return
@@ -92,9 +94,7 @@ def _stop(draft: Draft) -> None:
     seen = draft.seen
     if seen.is_frozen:
         names = [name for name, _ in reversed(seen.workloads)]
-        first = next(
-            (each for name in names for each in seen.of(name) if each.id in seen.alive), None
-        )
+        first = next((each for name in names for each in seen.of(name) if seen.runs(each)), None)
         if first is not None and not first.signalled:
             draft.add(attempts.Stop(seen.row.set, first.id))
         draft.add(sets.Thaw(seen.row.set))

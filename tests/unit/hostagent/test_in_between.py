@@ -118,7 +118,7 @@ def test_another_disk_after_a_roll_back_is_not_one_of_the_image_that_failed(life
         assert after.disk != before.disk
         assert before.disk not in life.world.disks
         before = after
-    assert after.id in life.world.processes
+    assert before.id in life.world.processes
 
 
 def test_time_in_which_a_set_stood_still_is_not_held_against_a_gray_update(life: Life) -> None:
