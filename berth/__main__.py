@@ -1,18 +1,64 @@
 """The `berth` command: dispatch only; each part is imported when it is asked for."""
 
+import errno
+import os
+import signal
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typer import Typer
+
+OF_OUTPUTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF}
+"""What writing ends with where no file is named."""
 
 
 def main() -> None:
     """Run the command line."""
-    if sys.argv[1:2] == ["agent"]:
-        from hostagent.cli import app as agent  # noqa: PLC0415 - it needs none of the registry
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun that would want to be ended
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end
+    is_agents = sys.argv[1:2] == ["agent"]
+    app = _agent() if is_agents else _registry()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        try:
+            app(
+                args=sys.argv[2:] if is_agents else None,
+                prog_name="berth agent" if is_agents else "berth",
+            )
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        sys.exit(_told(error))
 
-        agent(args=sys.argv[2:], prog_name="berth agent")
-        return
+
+def _agent() -> "Typer":
+    from hostagent.cli import app  # noqa: PLC0415 - it needs none of the registry
+
+    return app
+
+
+def _registry() -> "Typer":
     from registry.cli import app  # noqa: PLC0415 - other commands need not load the registry
 
-    app(prog_name="berth")
+    if not sys.argv[1:2] or sys.argv[1].startswith("-") or "_BERTH_COMPLETE" in os.environ:
+        app.add_typer(_agent(), name="agent")  # for the help, and for completion
+    return app
+
+
+def _told(error: OSError) -> int:
+    """Say what ended a command: its output, which is full or has gone; or a file."""
+    why = error.strerror or str(error)
+    if error.filename is not None:
+        why = f"{error.filename}: {why}"
+    elif error.errno in OF_OUTPUTS:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more
+        why = f"cannot print: {why}"
+    sys.stderr.write(f"berth: {why}\n")
+    return 1
 
 
 if __name__ == "__main__":

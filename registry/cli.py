@@ -165,7 +165,10 @@ def compact(config: ConfigFile = None) -> None:
 
 @app.command("check-config")
 def check_config(config: ConfigFile = None) -> None:
-    """Read the configuration and say whether it would be served; print all of it as TOML."""
+    """Read the configuration, and print all that it comes to as TOML.
+
+    What is wrong in it is told by its key. Whether what it names is well: berth doctor.
+    """
     settings = wiring.loaded(config)
     typer.echo(toml(settings), nl=False)
 

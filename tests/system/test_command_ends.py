@@ -1,0 +1,80 @@
+"""How commands end that nobody reads or that are broken off: no traceback, never a false 0."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.environment import ROOT, wait_until
+from support.programs import run
+
+FULL = "berth: cannot print: No space left on device"
+
+
+def shell(tmp_path: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """A line of a shell in which `berth` and `climg` are found, in *tmp_path*."""
+    path = f"{ROOT}/.venv/bin:{os.environ['PATH']}"
+    return subprocess.run(
+        ["/bin/bash", "-o", "pipefail", "-c", line],
+        cwd=tmp_path,
+        env={"PATH": path, "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "command", ["berth --help", "berth check-config", "berth doctor --json", "berth agent --help",
+                "echo secret | berth passwd alice"]
+)  # fmt: skip
+def test_an_output_that_is_full_or_gone_fails_and_is_told(tmp_path: Path, command: str) -> None:
+    full = shell(tmp_path, f"{command} >/dev/full")
+    assert (full.returncode, full.stderr.splitlines()) == (1, [FULL])
+    gone = shell(tmp_path, f"{command} | true")
+    assert gone.returncode in {0, 1}  # true may have been slow
+    assert "Traceback" not in gone.stderr
+    closed = shell(tmp_path, f"{command} >&- 2>&-")
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+def test_nobody_at_the_keyboard_gives_no_password(tmp_path: Path) -> None:
+    ended = shell(tmp_path, "berth passwd alice <&-")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "1 to 72 bytes" in ended.stderr
+
+
+@pytest.mark.parametrize("program", ["berth", "climg"])
+def test_ctrl_c_while_a_command_loads_ends_it_without_a_word(program: str) -> None:
+    with subprocess.Popen(
+        [ROOT / ".venv" / "bin" / program, "--help"],
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for caught in (True, False):  # Python's own beginning, and then the command's
+            wait_until(lambda caught=caught: _catches(process.pid) == caught, "it", poll=0.001)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (-signal.SIGINT, "", "")
+
+
+def _catches(process: int) -> bool:
+    """Whether Ctrl-C has a handler there (proc(5), status)."""
+    (caught,) = (
+        line.split()[1]
+        for line in Path(f"/proc/{process}/status").read_text().splitlines()
+        if line.startswith("SigCgt:")
+    )
+    return bool(int(caught, 16) >> signal.SIGINT - 1 & 1)
+
+
+def test_the_help_names_the_agent_too() -> None:
+    assert "agent" in run("berth", "--help").out
+    assert "check-config" in run("berth").err + run("berth").out
+    completed = run("berth", _BERTH_COMPLETE="complete_bash", COMP_WORDS="berth a", COMP_CWORD="1")
+    assert completed.lines == ["agent"]
