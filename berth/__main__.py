@@ -17,6 +17,8 @@ OF_OUTPUTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, e
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun that would want to be ended
+    if not os.environ.get("COLUMNS", "1").strip("0"):  # some terminals say so: nothing would show
+        del os.environ["COLUMNS"]
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end

@@ -56,8 +56,9 @@ def test_ctrl_c_while_a_command_loads_ends_it_without_a_word(program: str) -> No
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        for caught in (True, False):  # Python's own beginning, and then the command's
-            wait_until(lambda caught=caught: _catches(process.pid) == caught, "it", poll=0.001)
+        # Python's own beginning, and then the command's
+        wait_until(lambda: _catches(process.pid), "a handler", poll=0.001)
+        wait_until(lambda: not _catches(process.pid), "none", poll=0.001)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (-signal.SIGINT, "", "")
@@ -78,3 +79,16 @@ def test_the_help_names_the_agent_too() -> None:
     assert "check-config" in run("berth").err + run("berth").out
     completed = run("berth", _BERTH_COMPLETE="complete_bash", COMP_WORDS="berth a", COMP_CWORD="1")
     assert completed.lines == ["agent"]
+
+
+@pytest.mark.parametrize("program", ["berth", "climg"])
+@pytest.mark.parametrize("columns", ["0", "-5", "x", ""])
+def test_a_width_that_is_none_hides_nothing(program: str, columns: str) -> None:
+    ended = run(program, "--help", COLUMNS=columns)
+    assert (ended.status, ended.err) == (0, "")
+    assert f"Usage: {program}" in ended.out
+
+
+def test_the_doctor_speaks_on_a_terminal_of_no_width(tmp_path: Path) -> None:
+    ended = run("berth", "doctor", COLUMNS="0", BERTH_STORAGE_DIRECTORY=str(tmp_path))
+    assert "directory" in ended.out
