@@ -45,7 +45,12 @@ def adopt(host: Host, unknown_groups: list[tuple[str, str]], *, autostart: bool)
     if rebooted:
         _note_reboot(host, autostart=autostart)
     host.store.put_meta(_BOOT, host.boot)
-    rebuilt = sum(_rebuild(host, path) for path in sorted(host.layout.sets.glob("*/label.json")))
+    rebuilt = 0
+    for path in sorted(host.layout.sets.glob("*/label.json")):
+        try:
+            rebuilt += _rebuild(host, path)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            log.warning("the labels of set %s cannot be read: %r", path.parent.name, error)
     attempts = host.store.rows(Attempt)
     for attempt in attempts:
         if attempt.state in _RUNNING:

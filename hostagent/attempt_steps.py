@@ -168,12 +168,7 @@ class Stop(AttemptStep):
     """Ask an attempt to end: the program that runs before, then the signal."""
 
     def intend(self, host: Host) -> Attempt:
-        with host.store.transaction():
-            attempt = self.found(host)
-            if attempt.stopping_at is None:
-                attempt = replace(attempt, stopping_at=host.now())
-                host.store.put(attempt)
-        return attempt
+        return _ending(self, host, signalled=False)
 
     def act(self, host: Host, intent: Attempt) -> None:
         recipe = recipe_of(intent)
@@ -195,12 +190,7 @@ class Kill(AttemptStep):
     """End an attempt."""
 
     def intend(self, host: Host) -> Attempt:
-        with host.store.transaction():
-            attempt = self.found(host)
-            if attempt.stopping_at is None:
-                attempt = replace(attempt, stopping_at=host.now(), signalled=True)
-                host.store.put(attempt)
-        return attempt
+        return _ending(self, host, signalled=True)
 
     def act(self, host: Host, intent: Attempt) -> None:
         if intent.init is not None:
@@ -310,17 +300,9 @@ class RollBack(AttemptStep):
     reason: str
 
     def confirm(self, host: Host, _: None) -> None:
-        row = self.container(host)
-        attempt = self.found(host)
-        host.store.put(
-            replace(
-                row,
-                failed_generation=self.generation,
-                failed_reason=self.reason,
-                failed_digest=attempt.digest,
-                crashes=0,
-            )
-        )
+        digest = self.found(host).digest
+        row = replace(self.container(host), failed_generation=self.generation, crashes=0)
+        host.store.put(replace(row, failed_reason=self.reason, failed_digest=digest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +316,16 @@ class Update(AttemptStep):
 
     def confirm(self, host: Host, _: None) -> None:
         host.store.put(replace(self.found(host), limits=json.dumps(asdict(self.limits))))
+
+
+def _ending(step: AttemptStep, host: Host, *, signalled: bool) -> Attempt:
+    """The attempt that is to end, with the moment since when."""
+    with host.store.transaction():
+        attempt = step.found(host)
+        if attempt.stopping_at is None:
+            attempt = replace(attempt, stopping_at=host.now(), signalled=signalled)
+            host.store.put(attempt)
+    return attempt
 
 
 def number(name: str) -> int:

@@ -7,11 +7,11 @@ from hostagent.host import Host
 from hostagent.recipes import SSH, limits_in, workload_of
 from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow, Trouble
 from hostagent.seen import Seen, look
-from hostagent.timing import deadline
+from hostagent.timing import deadline, is_done
 from runspec.bundle import limits_of
 from setspec.desired import Level
 from setspec.moment import parse_moment
-from setspec.normal import RestartPolicy, Workload
+from setspec.normal import Workload
 from setspec.status import (
     ContainerState,
     ContainerStatus,
@@ -121,18 +121,9 @@ def _container_state(
         is_watched = attempt.id in seen.monitored or attempt.id not in seen.alive
         return ContainerState.RUNNING if is_watched else ContainerState.UNMONITORED
     is_kept = seen.desired.level is Level.RUNNING and not seen.is_gone and not seen.row.held
-    if not is_kept or _is_done(attempt, workload):
+    if not is_kept or is_done(attempt, workload):
         return ContainerState.EXITED
     return ContainerState.BACKOFF if row.crashes else ContainerState.CREATING
-
-
-def _is_done(attempt: Attempt, workload: Workload) -> bool:
-    """Whether it has ended by itself, and is not started again."""
-    if attempt.stopping_at is not None or attempt.started_at is None:
-        return False
-    policy = workload.restart.policy
-    is_good = attempt.exit_known and attempt.exit_code == 0
-    return policy is RestartPolicy.NEVER or (policy is RestartPolicy.ON_FAILURE and is_good)
 
 
 def _problems(seen: Seen, told: list[ContainerStatus]) -> Iterator[str]:

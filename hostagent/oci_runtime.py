@@ -68,9 +68,10 @@ class OciRuntime:
         done = self._call("state", attempt)
         if done.code:
             return None
-        state = json.loads(done.output)
-        status = state.get("status")
-        return status if isinstance(status, str) else None
+        try:
+            return str(json.loads(done.output)["status"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise RuntimeFailed(f"state: what it says is none: {error!r}") from None
 
     def delete(self, set_id: str, attempt: str) -> None:
         self._cgroups.end(set_id, attempt)

@@ -110,21 +110,21 @@ class Attempt:
     @property
     def init(self) -> Known | None:
         """Its first process."""
-        if self.init_pid is None or self.init_began is None:
-            return None
-        return Known(self.init_pid, self.init_began)
+        return _known(self.init_pid, self.init_began)
 
     @property
     def monitor(self) -> Known | None:
         """What watches it."""
-        if self.monitor_pid is None or self.monitor_began is None:
-            return None
-        return Known(self.monitor_pid, self.monitor_began)
+        return _known(self.monitor_pid, self.monitor_began)
 
     @property
     def exists(self) -> bool:
         """Whether there is something of it besides its disk."""
         return self.state is not AttemptState.REMOVED
+
+
+def _known(pid: int | None, began: int | None) -> Known | None:
+    return None if pid is None or began is None else Known(pid, began)
 
 
 class OperationState(StrEnum):

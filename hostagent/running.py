@@ -9,9 +9,9 @@ from hostagent.login_steps import CreateLogin
 from hostagent.recipes import SSH, limits_in, workload_of
 from hostagent.records import Attempt, AttemptState
 from hostagent.seen import Seen
-from hostagent.timing import backoff, ready_since
+from hostagent.timing import backoff, ended_by_itself, is_done, is_good, ready_since
 from runspec.bundle import limits_of
-from setspec.normal import RestartPolicy, Workload
+from setspec.normal import Workload
 
 CREATE_TRIES: Final = 3
 """After so many a gray update is rolled back."""
@@ -122,12 +122,9 @@ def _settle(draft: Draft, attempt: Attempt, workload: Workload) -> bool:
 def _again(draft: Draft, name: str, attempt: Attempt, workload: Workload) -> bool:
     """What has ended is started again as its policy says; whether it has done its work instead."""
     seen = draft.seen
-    policy = workload.restart.policy
-    is_own = attempt.stopping_at is None and attempt.started_at is not None
-    is_good = attempt.exit_known and attempt.exit_code == 0
-    is_done = policy is RestartPolicy.NEVER or (policy is RestartPolicy.ON_FAILURE and is_good)
-    if is_own and is_done:
-        return is_good
+    if is_done(attempt, workload):
+        return is_good(attempt)
+    is_own = ended_by_itself(attempt)
     again_at = backoff(attempt, workload, seen.container(name).crashes) if is_own else seen.now
     if seen.now >= again_at:
         draft.add(attempts.Remove(attempt.set, attempt.id))

@@ -61,11 +61,9 @@ class Store:
     """All rows, by the dataclasses of ``hostagent.records``."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        with _told():
             self._database = Database(path)
             self._database.migrate(MIGRATIONS)
-        except sqlite3.OperationalError as error:
-            raise DiskFailed(error) from error
 
     def close(self) -> None:
         """Let go of the file."""
@@ -74,11 +72,8 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """What is put in here is there as a whole, or not at all. May be nested."""
-        try:
-            with self._database.transaction():
-                yield
-        except sqlite3.OperationalError as error:
-            raise DiskFailed(error) from error
+        with _told(), self._database.transaction():
+            yield
 
     def put(self, *rows: Row) -> None:
         """Write rows, each in its former self's place."""
@@ -96,10 +91,11 @@ class Store:
     def rows(self, kind: type[R], **where: object) -> list[R]:
         """The rows of a kind whose fields are as said, in the order in which they came."""
         condition = " AND ".join(f'"{name}" = ?' for name in where) or "1"
-        found = self._database.query(
-            f"SELECT {_columns(kind)} FROM {_TABLES[kind]} WHERE {condition} ORDER BY rowid",  # noqa: S608 - our own names
-            list(where.values()),
-        )
+        with _told():
+            found = self._database.query(
+                f"SELECT {_columns(kind)} FROM {_TABLES[kind]} WHERE {condition} ORDER BY rowid",  # noqa: S608 - our own names
+                list(where.values()),
+            )
         return [_load(kind, row) for row in found]
 
     def find(self, kind: type[R], **where: object) -> R:
@@ -112,10 +108,11 @@ class Store:
     def remove(self, kind: type[Row], **where: object) -> None:
         """Remove the rows whose fields are as said."""
         condition = " AND ".join(f'"{name}" = ?' for name in where)
-        self._database.execute(
-            f"DELETE FROM {_TABLES[kind]} WHERE {condition}",  # noqa: S608 - our own names
-            list(where.values()),
-        )
+        with self.transaction():
+            self._database.execute(
+                f"DELETE FROM {_TABLES[kind]} WHERE {condition}",  # noqa: S608 - our own names
+                list(where.values()),
+            )
 
     def meta(self, name: str) -> str | None:
         """A single value."""
@@ -124,7 +121,17 @@ class Store:
 
     def put_meta(self, name: str, value: str) -> None:
         """Write a single value."""
-        self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+        with self.transaction():
+            self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raise DiskFailed where SQLite gets nothing from the disk, or onto it."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise DiskFailed(error) from error
 
 
 def _load(kind: type[R], row: tuple[Any, ...]) -> R:

@@ -9,6 +9,7 @@ import os
 import select
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from hostbase.process import Known, ended, exit_code, libc
 
 _MOVED_TO: Final = 0x80
 _CLOSE_WRITE: Final = 0x08
+PATIENCE: Final = 10.0
+"""Seconds in which a monitor writes down how its container ended."""
 _CLOEXEC_NONBLOCK: Final = os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -26,6 +29,8 @@ class _Tracked:
     set: str
     init: int | None
     monitor: int | None
+    alone_since: float | None = None
+    """When its container was first seen to have ended before it."""
 
 
 class Watch:
@@ -89,12 +94,15 @@ class Watch:
             return tracked is not None and tracked.init is not None and not ended(tracked.init)
 
     def is_monitored(self, attempt: str) -> bool:
-        """Whether its monitor runs."""
+        """Whether its monitor runs, and is not given up for long after its container's end."""
         with self._lock:
             tracked = self._tracked.get(attempt)
-            return (
-                tracked is not None and tracked.monitor is not None and not ended(tracked.monitor)
-            )
+            if tracked is None or tracked.monitor is None or ended(tracked.monitor):
+                return False
+            if tracked.init is not None and not ended(tracked.init):
+                return True
+            tracked.alone_since = tracked.alone_since or time.monotonic()
+            return time.monotonic() < tracked.alone_since + PATIENCE
 
     def exit_code(self, attempt: str) -> int | None:
         """How its first process ended, where the kernel says so to whoever held it."""

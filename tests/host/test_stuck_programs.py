@@ -1,6 +1,7 @@
 """Programs of the host's that do not come to an end, and sets that have nothing to do with them."""
 
 import os
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hostagent import bridge, conmon
+from hostagent import bridge, conmon, watch
 from hostagent.describe import describe
 from hostagent.oci_runtime import OciRuntime
 from hostagent.records import SetRow
@@ -112,6 +113,27 @@ def test_a_monitor_that_never_answers_is_told_and_leaves_nothing(
         wait_until(lambda: "no answer within 2 s" in reason(agent, desired.set), "a reason", 30)
         stuck.unlink()
         agent.wait_running(desired)
+        agent.delete(desired)
+    assert place.leftovers() == {}
+
+
+def test_a_monitor_that_stands_still_is_given_up_when_its_container_has_ended(
+    place: HostPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "PATIENCE", 1.0)
+    with running_agent(place) as agent:
+        desired = placed(shop())
+        agent.take(desired)
+        agent.wait_running(desired)
+        first = agent.current(desired, "c0")
+        assert first.init is not None
+        assert first.monitor is not None
+        first.monitor.signal(signal.SIGSTOP)
+        first.init.signal(signal.SIGKILL)
+        wait_until(lambda: agent.container(desired, "c0").crashes == 1, "the note of its end", 30)
+        agent.wait_running(desired)
+        assert agent.current(desired, "c0").id != first.id
+        assert not first.monitor.alive
         agent.delete(desired)
     assert place.leftovers() == {}
 

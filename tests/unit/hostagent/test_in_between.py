@@ -1,5 +1,6 @@
 """What comes in between: another document in the midst of a step, a stop, a sleep, a failure."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from hostagent import points
-from hostagent.errors import Conflict, RuntimeFailed
+from hostagent.errors import Conflict, DiskFailed, RuntimeFailed
 from hostagent.intake import take_set
 from hostagent.ports import ReadyImage
 from hostagent.records import Attempt, ContainerRow, OperationRow, SetRow, Trouble
@@ -191,6 +192,28 @@ def test_containers_start_in_order_after_a_reboot(life: Life) -> None:
     life.world.reboot()
     life.agent = type(life.agent)(life.world, autostart=True)
     assert not row_of(life, "c1").was_ready
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"set": {"nonsense": 1}}', '{"set": []}'])
+def test_a_damaged_label_keeps_no_agent_from_starting_and_no_other_set_from_being_found(
+    life: Life, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    desired = begin(life)
+    label = life.agent.host.layout.set("damaged") / "label.json"
+    label.parent.mkdir()
+    label.write_text(text)
+    life.agent = type(life.agent)(life.world)
+    assert "the labels of set damaged cannot be read" in caplog.text
+    assert [row.set for row in life.agent.host.store.rows(SetRow)][-1] == desired.set
+    label.unlink()
+
+
+def test_a_store_whose_disk_is_gone_says_so(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state" / "agent.db")
+    shutil.rmtree(tmp_path / "state")
+    with pytest.raises(DiskFailed, match="free space"):
+        store.rows(SetRow)
+    store.close()
 
 
 def test_rows_stay_in_the_order_in_which_they_came(tmp_path: Path) -> None:
