@@ -1,6 +1,7 @@
 """The agent's configuration: one TOML file, checked, into frozen dataclasses."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,13 +47,13 @@ class AgentConfig:
     def __post_init__(self) -> None:
         if self.runtime not in {"auto", "crun", "runc"}:
             raise ValueError('agent.runtime must be "auto", "crun" or "runc"')
-        if not (self.prefix.isalnum() and 1 <= len(self.prefix) <= 4):
+        if not re.fullmatch(r"[A-Za-z0-9]{1,4}", self.prefix):
             raise ValueError("agent.prefix must be 1 to 4 letters and digits")
-        if self.health is not None and not self.health.rpartition(":")[2].isdecimal():
+        if self.health is not None and not re.fullmatch(r"[^\s\0]+:\d{1,5}", self.health):
             raise ValueError("agent.health must be an address and a port, as in 127.0.0.1:9317")
         if self.workers < 1:
             raise ValueError("agent.workers must be at least 1")
-        if not self.cgroup.startswith("/") or self.cgroup == "/":
+        if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[^/\s\0]+)+", self.cgroup):
             raise ValueError("agent.cgroup must be a path below /, as in /berth")
 
     @property
@@ -80,8 +81,8 @@ class NetworkConfig:
             ipaddress.ip_interface(self.address)
         except ValueError as error:
             raise ValueError(f"networks.….address: {error}") from error
-        if not 1 <= len(self.bridge) <= 15:
-            raise ValueError("networks.….bridge must have 1 to 15 characters")
+        if not re.fullmatch(r"(?!\.{1,2}$)[^/:\s\0]{1,15}", self.bridge):  # as the kernel has it
+            raise ValueError("networks.….bridge must have 1 to 15 characters, no space, / or :")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
