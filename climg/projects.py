@@ -49,7 +49,7 @@ class Projects:
         if not found:
             raise NotFound(
                 f"there is no project {name}, or you may not look it up: say its ID, which "
-                "somebody in it is told by: openstack project show -f value -c id " + name
+                "somebody in it is told by: openstack token issue -f value -c project_id"
             )
         return found[0]
 
