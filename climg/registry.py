@@ -17,6 +17,9 @@ SERVICE = "container-registry"
 """Its type in the service catalogue."""
 
 
+_YEAR_9999 = 253402300799
+
+
 @dataclass(frozen=True, slots=True)
 class Deleted:
     """What can be taken back."""
@@ -39,10 +42,17 @@ class Deleted:
             tags=tuple(map(str, document["tags"])),
             digest=str(document["digest"]),
             size=int(document["size"]),
-            deleted_at=float(document["deleted_at"]),
-            until=float(document["until"]),
+            deleted_at=_moment(document["deleted_at"]),
+            until=_moment(document["until"]),
             whole=document["whole"] is True,
         )
+
+
+def _moment(seconds: Any) -> float:
+    """Seconds that a calendar of four digits has; raise TypeError or ValueError for others."""
+    if not 0 <= float(seconds) <= _YEAR_9999:
+        raise ValueError("no moment that can be written")
+    return float(seconds)
 
 
 @dataclass(frozen=True, slots=True)
