@@ -95,12 +95,11 @@ class Keeper:
     def _carry_out(self, step: Step) -> bool:
         try:
             step.carry_out(self._host)
-        except (HostError, OSError) as error:
-            self._note(step, str(error))
-            return False
         except Exception as error:
-            log.exception("%s of set %s", step.name(), step.set)
-            self._note(step, f"{type(error).__name__}: {error}")
+            is_told = isinstance(error, HostError | OSError)
+            if not is_told:
+                log.exception("%s of set %s", step.name(), step.set)
+            self._note(step, str(error) if is_told else f"{type(error).__name__}: {error}")
             return False
         return True
 

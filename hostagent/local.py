@@ -88,7 +88,7 @@ class Local:
         """Have a set be as another document; *generation* is the one that the caller has seen."""
         accepted = self.read(raw, row.set)
         with self.host.store.transaction():
-            row = self._fresh(row)
+            row = self.host.store.find(SetRow, set=row.set)
             if generation is not None and generation != row.generation:
                 raise Conflict(f"the set is at generation {row.generation}, not {generation}")
             former = self.host.desired(row)
@@ -113,7 +113,7 @@ class Local:
     def set_level(self, row: SetRow, level: Level) -> SetRow:
         """Start, stop, suspend or resume a set; nothing where it is so."""
         with self.host.store.transaction():
-            row = self._fresh(row)
+            row = self.host.store.find(SetRow, set=row.set)
             former = self.host.desired(row)
             if level is Level.SUSPENDED and former.level not in {Level.RUNNING, level}:
                 raise Conflict(f"the set is {former.level}: only what runs can be suspended")
@@ -125,7 +125,7 @@ class Local:
         """Have an operation carried out once; answer its id."""
         operation = Operation(id=str(uuid.uuid4()), args=args)
         with self.host.store.transaction():
-            former = self.host.desired(self._fresh(row))
+            former = self.host.desired(self.host.store.find(SetRow, set=row.set))
             take_set(self.host, replace(former, operations=(operation,), secrets=secrets))
         self.keeper.wake(row.set)
         return operation.id
@@ -162,9 +162,6 @@ class Local:
         if len(found) > 1:
             raise Conflict(f"{reference!r} means {len(found)} sets: name one by its uuid")
         return found[0]
-
-    def _fresh(self, row: SetRow) -> SetRow:
-        return self.host.store.find(SetRow, set=row.set)
 
     def _take(
         self, set_id: str, generation: int, level: Level, new: Accepted, former: DesiredSet | None

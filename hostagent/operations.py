@@ -10,6 +10,7 @@ from hostagent.draft import Draft
 from hostagent.ending import end_attempt
 from hostagent.login_steps import ChangePassword
 from hostagent.records import Attempt, AttemptState, OperationRow, OperationState
+from hostagent.running import is_changing
 from hostagent.seen import Seen
 from hostagent.set_steps import BeginOperation, DeployFiles, EndOperation
 from hostagent.step import Step
@@ -96,12 +97,13 @@ def _is_done(seen: Seen, targets: dict[str, str | None]) -> bool:
 def _first(seen: Seen, targets: dict[str, str | None], *, is_fresh: bool) -> Attempt | None:
     """The attempt that is to be replaced now: the last container's that is not yet.
 
-    With *is_fresh*, an attempt of which only the disk is left is to be replaced too.
+    What a gray update is about to replace is that one's: it has a way back. With *is_fresh*, an
+    attempt of which only the disk is left is to be replaced too.
     """
     for name, former in reversed(targets.items()):
         attempt = seen.attempts.get(former or "")
         if attempt is None or seen.container(name).current != former:
             continue
-        if attempt.exists or is_fresh:
+        if not is_changing(seen, name) and (attempt.exists or is_fresh):
             return attempt
     return None

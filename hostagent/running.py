@@ -11,6 +11,7 @@ from hostagent.records import Attempt, AttemptState
 from hostagent.seen import Seen
 from hostagent.timing import backoff, ended_by_itself, is_done, is_good, ready_since
 from runspec.bundle import limits_of
+from setspec.desired import Level
 from setspec.normal import Workload
 
 CREATE_TRIES: Final = 3
@@ -89,6 +90,15 @@ def is_whole(seen: Seen) -> bool:
         if recipe.fingerprint != current.recipe or seen.container(name).next is not None:
             return False
     return True
+
+
+def is_changing(seen: Seen, name: str) -> bool:
+    """Whether what a container runs is to be replaced by a gray update, now or with its image."""
+    current = seen.current(name)
+    if seen.desired.level is not Level.RUNNING or current is None:
+        return False
+    is_next = seen.wanted(name) is None or seen.container(name).next is not None
+    return is_next or _is_old(seen, name, current)
 
 
 def gives_up(seen: Seen, attempt: Attempt) -> bool:

@@ -79,11 +79,11 @@ class Store:
         """Write rows, each in its former self's place."""
         with self.transaction():
             for row in rows:
-                fields = _readers(type(row))
+                fields = _READERS[type(row)]
                 marks = ", ".join("?" * len(fields))
                 fresh = ", ".join(f'"{name}" = excluded."{name}"' for name in fields)
                 self._database.execute(
-                    f"INSERT INTO {_TABLES[type(row)]} ({_columns(type(row))})"  # noqa: S608 - our own names
+                    f"INSERT INTO {_TABLES[type(row)]} ({_COLUMNS[type(row)]})"  # noqa: S608 - our own names
                     f" VALUES ({marks}) ON CONFLICT DO UPDATE SET {fresh}",
                     [getattr(row, name) for name in fields],
                 )
@@ -93,7 +93,7 @@ class Store:
         condition = " AND ".join(f'"{name}" = ?' for name in where) or "1"
         with _told():
             found = self._database.query(
-                f"SELECT {_columns(kind)} FROM {_TABLES[kind]} WHERE {condition} ORDER BY rowid",  # noqa: S608 - our own names
+                f"SELECT {_COLUMNS[kind]} FROM {_TABLES[kind]} WHERE {condition} ORDER BY rowid",  # noqa: S608 - our own names
                 list(where.values()),
             )
         return [_load(kind, row) for row in found]
@@ -135,7 +135,7 @@ def _told() -> Iterator[None]:
 
 
 def _load(kind: type[R], row: tuple[Any, ...]) -> R:
-    readers = _readers(kind)
+    readers = _READERS[kind]
     return kind(
         **{
             name: value if read is None or value is None else read(value)
@@ -144,26 +144,14 @@ def _load(kind: type[R], row: tuple[Any, ...]) -> R:
     )
 
 
-_spelled: dict[type, str] = {}
-
-
-def _columns(kind: type) -> str:
-    if kind not in _spelled:
-        _spelled[kind] = ", ".join(f'"{name}"' for name in _readers(kind))
-    return _spelled[kind]
-
-
-_known: dict[type, dict[str, Any]] = {}
-
-
-def _readers(kind: type) -> dict[str, Any]:
-    """How each field is read: SQLite knows neither truths nor our own words, but all else."""
-    if kind not in _known:
-        _known[kind] = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
-    return _known[kind]
-
-
 def _reader(hint: Any) -> Any:
     if isinstance(hint, UnionType):
         return _reader(next(each for each in get_args(hint) if each is not type(None)))
     return None if hint in {str, int, float} else hint
+
+
+_READERS: Final[dict[type, dict[str, Any]]] = {
+    kind: {name: _reader(hint) for name, hint in get_type_hints(kind).items()} for kind in _TABLES
+}
+"""How each field is read: SQLite knows neither truths nor our own words, but all else."""
+_COLUMNS: Final = {kind: ", ".join(f'"{name}"' for name in _READERS[kind]) for kind in _TABLES}

@@ -33,7 +33,7 @@ from setspec.desired import (
 )
 from setspec.normal import SecretRef
 from support.agents import operated, placed, shop
-from support.hostmodel import Died, ModelAgent, World, model
+from support.hostmodel import GOOD, Died, ModelAgent, World, model
 
 LOOKS = 300
 """So often something may be left to do later, until all is as it should be."""
@@ -161,6 +161,10 @@ class Life:
         )  # fmt: skip
         self.told.append(f"{args.kind} {some}")
         self.take(replace(operated(self.desired, args)[0], secrets=(("x", "y"),)))
+
+    def restart(self) -> None:
+        args = self.draw(Restart(), RebuildDisk(), Restart(containers=("c0",)))
+        self.take(operated(self.desired, args)[0])
 
     def _some(self) -> Any:
         return self.draw(*self.world.processes.values()) if self.world.processes else None
@@ -305,9 +309,52 @@ def live(home: Path, seed: int, events: int = 25) -> None:
         life.take(replace(life.desired, level=life.draw(*Level, Level.RUNNING, Level.RUNNING)))
         try:
             life.converge()
+            for spoil in (life.crash, life.lose_monitor, life.lose_link, life.fail, life.crash):
+                spoil()
+            life.converge()  # also with no word from anybody
             for _ in range(life.draw(0, 0, 6)):
                 life.happen()
             life.leave(purge=life.draw(True, False))
         except AssertionError as error:
             error.add_note(f"seed {seed}: {life.told}")
+            raise
+
+
+def go_back(home: Path, seed: int) -> None:
+    """A gray update that cannot be, whatever is asked meanwhile, ends with what ran before."""
+    with model(home, seed) as world:
+        world.answers = 1.0
+        life = Life(world, seed)
+        life.converge()
+        first = life.desired
+        names = [name for name, _ in first.spec.workloads()]
+        images = {each.container: each.reference[-1] for each in first.allocation.images}
+        images[life.draw(*names)] = life.draw("b", "c")
+        spec = replace(first.spec, containers=tuple(
+            replace(each, image=f"shop:{images[each.name]}") for each in first.spec.containers
+        ))  # fmt: skip
+        placed_images = tuple(
+            replace(each, reference=f"shop:{images[each.container]}")
+            for each in first.allocation.images
+        )
+        life.take(replace(
+            first, generation=2, spec=spec, fingerprint="another",
+            allocation=replace(first.allocation, images=placed_images),
+        ))  # fmt: skip
+        for _ in range(12):
+            what = life.draw(life.settle, life.pass_time, life.die, life.fail, life.restart)
+            life.told.append(what.__name__)
+            what()
+        try:
+            life.quiet()
+            seen = life.seen
+            assert seen is not None
+            for name in images:
+                current = seen.current(name)
+                assert current is not None, name
+                assert seen.runs(current), name
+                assert current.digest[7] in GOOD, name
+            assert not [each for each in seen.operations if each.ended is None]
+        except AssertionError as error:
+            error.add_note(f"seed {seed}: {images} {life.told}")
             raise

@@ -1,5 +1,6 @@
 """Whole lives of a set on a host in memory, drawn by seeds: they come to rest as they should."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hostagent.attempt_steps import Kill, Remove
 from hostagent.errors import HostError
 from hostagent.records import GoneRow
 from hostagent.seen import Seen
-from support.hostlives import live
+from support.hostlives import go_back, live
 
 LIVES = 16
 PLANTED = 60
@@ -23,11 +24,18 @@ def test_whatever_may_come_a_set_comes_to_be_as_it_should_and_leaves_nothing(
     live(tmp_path, seed)
 
 
-def found(home: Path) -> str:
+@pytest.mark.parametrize("seed", range(LIVES))
+def test_a_gray_update_that_cannot_be_goes_back_also_where_restarts_are_asked_for_meanwhile(
+    tmp_path: Path, seed: int
+) -> None:
+    go_back(tmp_path, seed)
+
+
+def found(home: Path, life: Callable[[Path, int], None] = live) -> str:
     """What is wrong with one of many lives."""
     for seed in range(1000, 1000 + PLANTED):
         try:
-            live(home / str(seed), seed)
+            life(home / str(seed), seed)
         except (AssertionError, HostError) as error:
             return f"wrong: {error}"
     return ""
@@ -66,3 +74,11 @@ def test_a_restart_that_waits_for_a_container_that_is_gone_is_found(
 
     monkeypatch.setattr(operations, "_is_done", waits)
     assert "kind='restart'" in found(tmp_path)
+
+
+def test_a_restart_that_takes_an_update_s_way_back_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It made the container anew of what was not yet known to run, and dropped what had run."""
+    monkeypatch.setattr(operations, "is_changing", lambda *_: False)
+    assert found(tmp_path, go_back)
