@@ -44,7 +44,7 @@ class Speaker:
         projects = [self._here.scene.far.place.id, self._here.scene.cloud.projects["west"]]
         for _ in range(chance.choice([1, 2, 3])):
             word = chance.choice(["share", "share", "unshare", "community", "public", "private"])
-            looks, project = chance.choice([1, 10]), chance.choice(projects)
+            looks, project = chance.choice([1, 5]), chance.choice(projects)
             image = await self._find(actor, name)
             if image is None:
                 return
