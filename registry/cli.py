@@ -181,8 +181,8 @@ def passwd(user: str) -> None:
         berth passwd alice >> htpasswd
 
     """
-    if not user or ":" in user:
-        fail("a user's name has no colon, and is not empty", status=2)
+    if not user or ":" in user or not user.isprintable():
+        fail("a user's name has no colon and no control characters, and is not empty", status=2)
     if sys.stdin.isatty():
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:

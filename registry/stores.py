@@ -222,3 +222,8 @@ def _make_directory(config: Config) -> None:
         raise StorageUnavailable(
             f"{error.strerror}: {directory.absolute()}; name another with storage.directory"
         ) from error
+    if not os.access(directory, _ALL):
+        raise StorageUnavailable(
+            f"{directory.absolute()} cannot be read and changed: run this as the user who serves "
+            "it, or name another with storage.directory"
+        )

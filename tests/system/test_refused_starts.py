@@ -1,6 +1,9 @@
 """What a server that could not serve says at its start, and `berth doctor` before it."""
 
 import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,3 +65,29 @@ def test_an_address_that_is_no_name_of_a_host_is_named(tmp_path: Path) -> None:
     done = run("berth", "serve", "--config", str(config), "--data", str(tmp_path / "data"))
     assert (done.status, "a..b:5000" in done.err) == (1, True), done.err
     assert "Traceback" not in done.err
+
+
+def test_a_directory_that_can_be_read_alone_is_named(tmp_path: Path) -> None:
+    with read_only(tmp_path / "data") as data:
+        done = run("berth", "serve", "--listen", f"127.0.0.1:{free_port()}", "--data", str(data))
+    assert done.status == 1
+    (line,) = done.err.splitlines()
+    assert f"{data} cannot be read and changed" in line
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[Path]:
+    """A file system in which nobody writes, root neither."""
+    path.mkdir()
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "ro,size=64k", "none", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["/bin/umount", path], check=True)
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a\nb", "a\x1b"])
+def test_a_users_name_that_breaks_the_file_is_refused(name: str) -> None:
+    ended = run("berth", "passwd", name)
+    assert (ended.status, ended.out) == (2, "")
+    assert "a user's name has no" in ended.err
