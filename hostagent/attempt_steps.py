@@ -276,8 +276,12 @@ class Remove(AttemptStep):
         return fresh.id
 
     def _takes_disk(self, host: Host) -> bool:
-        """What was to replace another has a disk of its own, which nobody else will want."""
-        return self.disk or self.container(host).next == self.attempt
+        """Whether nobody will want its disk: nothing refers to it, or it was to replace another."""
+        row, disk = self.container(host), self.found(host).disk
+        if self.disk or row.next == self.attempt:
+            return True
+        is_alone = len(host.store.rows(Attempt, set=self.set, disk=disk)) == 1
+        return is_alone and self.attempt not in {row.current, row.good}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hostagent.draft import Draft, Plan
 from hostagent.ending import stop_all, stop_container
 from hostagent.operations import operate
 from hostagent.recipes import SSH
-from hostagent.records import Attempt, AttemptState
+from hostagent.records import AttemptState
 from hostagent.running import gives_up, is_whole, keep, let_in, make
 from hostagent.seen import Seen
 from setspec.desired import Level
@@ -177,11 +177,4 @@ def _retire(draft: Draft) -> None:
         kept = {row.current, row.next, row.good}
         for attempt in seen.attempts.values():
             if attempt.container == name and attempt.id not in kept:
-                draft.add(attempts.Remove(seen.row.set, attempt.id, disk=_is_alone(seen, attempt)))
-
-
-def _is_alone(seen: Seen, attempt: Attempt) -> bool:
-    """Whether no other attempt is on its disk."""
-    return not any(
-        each.disk == attempt.disk and each.id != attempt.id for each in seen.attempts.values()
-    )
+                draft.add(attempts.Remove(seen.row.set, attempt.id))

@@ -122,6 +122,22 @@ def test_another_disk_after_a_roll_back_is_not_one_of_the_image_that_failed(life
     assert before.id in life.world.processes
 
 
+def test_the_disk_of_what_was_replaced_goes_also_where_the_set_is_stopped_just_then(
+    life: Life,
+) -> None:
+    first = begin(life)
+    before = current(life)
+
+    def stop(name: str) -> None:
+        if name == "promote:end":
+            life.take(replace(life.desired, level=Level.STOPPED))
+
+    points.listen(stop)
+    life.take(changed(first, shop({"image": "shop:2"})))
+    life.quiet()
+    assert before.disk not in life.world.disks
+
+
 def test_time_in_which_a_set_stood_still_is_not_held_against_a_gray_update(life: Life) -> None:
     probed = {"readiness": {"tcp": {"port": 80}, "min_ready_s": 0, "ready_timeout_s": 20}}
     first = begin(life, probed)
