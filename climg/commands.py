@@ -163,7 +163,7 @@ def image_show(context: typer.Context, name: Name, as_json: Json = False) -> Non
 def image_tree(
     context: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="[ID|NAME]", help="One image; else all.")
+        str | None, typer.Argument(metavar="ID|NAME", help="One image; else all.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -40,7 +40,7 @@ def quota_show(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[PROJECT|PROJECT/REPOSITORY]", help="Else all your projects."),
+        typer.Argument(metavar="PROJECT|PROJECT/REPOSITORY", help="Else all your projects."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -37,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
 def trash_list(
     context: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="[REPOSITORY]", help="Only what was deleted there.")
+        str | None, typer.Argument(metavar="REPOSITORY", help="Only what was deleted there.")
     ] = None,
     as_json: Json = False,
 ) -> None:
