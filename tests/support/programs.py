@@ -5,6 +5,7 @@ import pty
 import select
 import signal
 import subprocess
+import tempfile
 import termios
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,8 +15,6 @@ from support.environment import ROOT, wait_until
 
 SECONDS = 60
 """No program takes a tenth of this on an idle machine."""
-HOME = "/nonexistent"
-"""Nothing of the one who runs the tests is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +32,16 @@ class Ended:
 
 def run(program: str, *arguments: str, **environment: str) -> Ended:
     """Run *program* with nobody at the keyboard."""
-    done = subprocess.run(
-        [_path(program), *arguments],
-        env=_environment(environment),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=SECONDS,
-        check=False,
-    )
+    with _home() as home:
+        done = subprocess.run(
+            [_path(program), *arguments],
+            env=_environment(home, environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=SECONDS,
+            check=False,
+        )
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
@@ -56,13 +56,21 @@ def run_on_terminal(
 
     All that is seen there is answered as output.
     """
-    path = _path(program)
+    with _home() as home:
+        return _run_on_terminal(
+            [_path(program), *arguments], _environment(home, environment), types, columns
+        )
+
+
+def _run_on_terminal(
+    command: list[str], environment: dict[str, str], types: Iterable[tuple[str, str]], columns: int
+) -> Ended:
     child, terminal = pty.fork()
     if child == 0:
         for number in (signal.SIGINT, signal.SIGPIPE):  # which a parent may have ignored
             signal.signal(number, signal.SIG_DFL)
         termios.tcsetwinsize(0, (24, columns))
-        os.execve(path, [path, *arguments], _environment(environment))  # noqa: S606 - no shell
+        os.execve(command[0], command, environment)  # noqa: S606 - no shell
     seen = b""
     waiting = list(types)
     try:
@@ -82,8 +90,13 @@ def _path(program: str) -> str:
     return str(ROOT / ".venv" / "bin" / program)
 
 
-def _environment(more: dict[str, str]) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": HOME, "LANG": "C.UTF-8", **more}
+def _home() -> tempfile.TemporaryDirectory[str]:
+    """Where nothing of the one who runs the tests is read, and nothing is left."""
+    return tempfile.TemporaryDirectory(prefix="berth-home-")
+
+
+def _environment(home: str, more: dict[str, str]) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": home, "LANG": "C.UTF-8", **more}
 
 
 def _read(terminal: int) -> bytes:
