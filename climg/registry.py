@@ -15,9 +15,8 @@ from climg.text import one_line, shorten
 
 SERVICE = "container-registry"
 """Its type in the service catalogue."""
-
-
-_YEAR_9999 = 253402300799
+_LAST_MOMENT = 253402300799
+"""Of the year 9999, after which no calendar goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Deleted:
 
 def _moment(seconds: Any) -> float:
     """Seconds that a calendar of four digits has; raise TypeError or ValueError for others."""
-    if not 0 <= float(seconds) <= _YEAR_9999:
+    if not 0 <= float(seconds) <= _LAST_MOMENT:
         raise ValueError("no moment that can be written")
     return float(seconds)
 

@@ -160,11 +160,8 @@ class GcConfig:
             raise ValueError("gc.upload_hours must be 1 or more, or slow uploads are given up")
         if self.trash_days < 0 or self.every_minutes < 0:
             raise ValueError("gc.trash_days and gc.every_minutes must not be negative")
-        hours, days = (self.grace_hours, self.upload_hours), (self.trash_days, self.verify_days)
-        if (
-            max(*days, self.untagged_days or 0, max(hours) / 24, self.every_minutes / 1440)
-            > CENTURY
-        ):
+        hours = max(self.grace_hours, self.upload_hours, self.every_minutes / 60)
+        if max(hours / 24, self.trash_days, self.verify_days, self.untagged_days or 0) > CENTURY:
             raise ValueError(f"the times of gc end at {CENTURY} days, a century")
         if self.verify_days < 0 or self.verify_rate <= 0:
             raise ValueError("gc.verify_days must not be negative, and gc.verify_rate more than 0")

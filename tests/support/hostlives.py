@@ -33,7 +33,8 @@ from setspec.desired import (
 )
 from setspec.normal import SecretRef
 from support.agents import operated, placed, shop
-from support.hostmodel import GOOD, Died, ModelAgent, World, model
+from support.hostmodel import ModelAgent, model
+from support.hostworld import GOOD, Died, World
 
 LOOKS = 300
 """So often something may be left to do later, until all is as it should be."""
