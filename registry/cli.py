@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import shlex
+import shutil
 import socket
 import sys
 import tempfile
@@ -120,11 +122,19 @@ def _greet(settings: Config) -> None:
         f"  push:   docker tag IMAGE {where}/{project}/IMAGE",
         f"          docker push {where}/{project}/IMAGE",
         f"  pull:   docker pull {where}/{project}/IMAGE",
-        f"  chain:  climg --url {scheme}://{where} image-list --history",
+        f"  chain:  {_climg()} --url {scheme}://{where} image-list --history",
     ]
     if settings.auth.kind != "none":
         lines.insert(1, f"  login:  docker login {where}")
     sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _climg() -> str:
+    """How the shell finds it: by its name, or else beside this program."""
+    beside = Path(sys.argv[0]).with_name("climg")
+    return (
+        shlex.quote(str(beside)) if shutil.which("climg") is None and beside.is_file() else "climg"
+    )
 
 
 @app.command()

@@ -9,6 +9,7 @@ import pytest
 
 from support.environment import ROOT, wait_until
 from support.programs import run
+from support.server import Settings, running_server
 
 FULL = "berth: cannot print: No space left on device"
 
@@ -92,3 +93,19 @@ def test_a_width_that_is_none_hides_nothing(program: str, columns: str) -> None:
 def test_the_doctor_speaks_on_a_terminal_of_no_width(tmp_path: Path) -> None:
     ended = run("berth", "doctor", COLUMNS="0", BERTH_STORAGE_DIRECTORY=str(tmp_path))
     assert "directory" in ended.out
+
+
+def test_what_serve_says_of_climg_can_be_pasted(tmp_path: Path) -> None:
+    with running_server(Settings()) as server:
+        said = server.log.read_text("utf-8")
+        (line,) = [each for each in said.splitlines() if each.lstrip().startswith("chain:")]
+        done = subprocess.run(
+            ["/bin/sh", "-c", line.partition(":")[2]],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
