@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:1] = [str(ROOT), str(ROOT / "tests")]
 
 from bench.disks import fresh_disk  # noqa: E402
-from hostagent.images.images import Images  # noqa: E402
-from hostagent.images.settings import ImageSettings  # noqa: E402
+from hostimages.images import Images  # noqa: E402
+from hostimages.settings import ImageSettings  # noqa: E402
 from support.clients import (  # noqa: E402
     CommandLine,
     Podman,

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hostagent.images.collect import Collected, Spoiled
-from hostagent.images.errors import ImageUnknown, PullCancelled
-from hostagent.images.images import TIDY, CacheReport, Images, PullProgress
-from hostagent.images.reference import Credential
-from hostagent.images.settings import ImageSettings
+from hostagent.errors import StepFailed
 from hostagent.ports import ReadyImage
-from hostagent.volumes import told
+from hostagent.told import told
+from hostimages.collect import Collected, Spoiled
+from hostimages.images import TIDY, CacheReport, Images, PullProgress
+from hostimages.reference import Credential
+from hostimages.settings import ImageSettings
 from registry.oci.digest import Digest
 from volumes.disks import Disks
 from volumes.faults import VolumeFailed
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class HostImages:
     """Images and root filesystems below one directory; *close* it in the end.
 
-    Any method may raise StepFailed, of which ImageError is a kind.
+    Any method may raise StepFailed.
     """
 
     def __init__(self, settings: ImageSettings, disks: Disks) -> None:
@@ -69,9 +69,10 @@ class HostImages:
         pulls = self._pulls.setdefault(set_id, set())
         pulls.add(future)
         try:
-            image = future.result()
+            with told():
+                image = future.result()
         except CancelledError:
-            raise PullCancelled(f"{reference} is no longer wanted") from None
+            raise StepFailed(f"{reference} is no longer wanted") from None
         finally:
             pulls.discard(future)
             self._told.pop(set_id, None)
@@ -89,7 +90,7 @@ class HostImages:
         """
         image = self.images.held(Digest.parse(digest))
         if image is None:
-            raise ImageUnknown(f"{digest} is not on this host any more; it must be pulled again")
+            raise StepFailed(f"{digest} is not on this host any more; it must be pulled again")
         with told():
             return self._disks.prepare(disk, image.chain, most)
 
@@ -134,4 +135,5 @@ class HostImages:
             await asyncio.sleep(TIDY)
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        with told():
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -1,14 +1,12 @@
 """The port Volumes, over local disk as it was opened."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 
-from hostagent.errors import NotHere, StepFailed
 from hostagent.ports import Json
+from hostagent.told import told
 from setspec.desired import DesiredSet, PlacedVolume
 from setspec.status import VolumeStatus
-from volumes.faults import VolumeFailed, VolumeUnknown
 from volumes.kept import Wanted
 from volumes.opening import Storage
 
@@ -95,14 +93,3 @@ class HostVolumes:
                 pool=placed.storage,
                 owner=self._owner,
             )
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Have what local disk says told as a step's failure."""
-    try:
-        yield
-    except VolumeUnknown as error:
-        raise NotHere(str(error)) from error
-    except VolumeFailed as error:
-        raise StepFailed(str(error)) from error

@@ -14,16 +14,17 @@ from hostagent.cgroups import Cgroups, program
 from hostagent.config import Config
 from hostagent.host import Host, Layout
 from hostagent.host_images import HostImages
-from hostagent.images.settings import ImageSettings, RegistrySettings
 from hostagent.keeper import Keeper
 from hostagent.namespaces import Namespaces
 from hostagent.oci_runtime import OciRuntime
 from hostagent.ports import Json
 from hostagent.readings import Readings
 from hostagent.store import Store
-from hostagent.volumes import HostVolumes, told
+from hostagent.told import told
+from hostagent.volumes import HostVolumes
 from hostagent.watch import Watch
 from hostbase.process import raise_files
+from hostimages.settings import ImageSettings, RegistrySettings
 from runspec.bundle import CAPABILITIES
 from runspec.ioctls import PROJECT_CHANGES, refuse_ioctls
 from runspec.seccomp import profile

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hostagent.images import content
-from hostagent.images.cache import Cache
-from hostagent.images.images import Images
-from hostagent.images.settings import ImageSettings
-from hostagent.images.shelf import Shelf
+from hostimages import content
+from hostimages.cache import Cache
+from hostimages.images import Images
+from hostimages.settings import ImageSettings
+from hostimages.shelf import Shelf
 
 _READS = {"find", "origin", "config", "layers", "holders", "condemned", "pinned", "directory"}
 _UNUSED = {"close", "partial", "spare", "add_origin"}

@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 
-from hostagent.images.image import Image
-from hostagent.images.images import Images
-from hostagent.images.reference import Credential
-from hostagent.images.settings import ImageSettings
+from hostimages.image import Image
+from hostimages.images import Images
+from hostimages.reference import Credential
+from hostimages.settings import ImageSettings
 from support.images import CONFIG, LAYER, MANIFEST, architecture
 from support.server import Server
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hostagent.images.errors import (
+from hostimages.errors import (
     ContentCorrupt,
     ImageError,
     ImageUnknown,
@@ -18,9 +18,9 @@ from hostagent.images.errors import (
     PullTooSlow,
     RegistryUnavailable,
 )
-from hostagent.images.images import Images, PullProgress
-from hostagent.images.reference import Credential
-from hostagent.images.settings import Patience
+from hostimages.images import Images, PullProgress
+from hostimages.reference import Credential
+from hostimages.settings import Patience
 from support.environment import wait_until
 from support.faultregistry import (
     PASSWORD,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hostagent.images.image import Image
-from hostagent.images.images import Images
-from hostagent.images.settings import Watermarks
+from hostimages.image import Image
+from hostimages.images import Images
+from hostimages.settings import Watermarks
 from support.environment import unmount_below
 from support.hostimages import Handmade, content_of, ensure, files, left_over, opened
 from support.roundtrip import new_repository

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hostagent.images.images import Images
-from hostagent.images.shelf import Shelf
+from hostimages.images import Images
+from hostimages.shelf import Shelf
 from registry.oci.digest import Digest
 from support.environment import ROOT, wait_until
 from support.faultregistry import FaultRegistry, fault_registry

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hostagent.images.content import LayerProgress
-from hostagent.images.errors import (
+from hostimages.content import LayerProgress
+from hostimages.errors import (
     CacheUnusable,
     ImageInvalid,
     ImageUnknown,
@@ -18,10 +18,10 @@ from hostagent.images.errors import (
     ReferenceInvalid,
     RegistryUnavailable,
 )
-from hostagent.images.reference import Credential, ImageReference
-from hostagent.images.registry_client import Repository
-from hostagent.images.settings import Patience, RegistrySettings
-from hostagent.images.wire import Watch
+from hostimages.reference import Credential, ImageReference
+from hostimages.registry_client import Repository
+from hostimages.settings import Patience, RegistrySettings
+from hostimages.wire import Watch
 from registry.oci.digest import Digest
 from support.environment import free_port, many_files_open
 from support.hostimages import Blob, Handmade, content_of, ensure, files, left_over, opened

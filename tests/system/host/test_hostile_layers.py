@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from hostagent.images.errors import CacheUnusable, LayerRefused
-from hostagent.images.settings import LayerLimits
-from hostagent.images.unpack import Unpacked, make_opaque, unpacking
+from hostimages.errors import CacheUnusable, LayerRefused
+from hostimages.settings import LayerLimits
+from hostimages.unpack import Unpacked, make_opaque, unpacking
 from support.disk import small_disk
 from support.environment import wait_until
 from support.hostiletars import (

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hostagent.errors import StepFailed
 from hostagent.host_images import HostImages
-from hostagent.images.errors import ImageUnknown
-from hostagent.images.settings import ImageSettings
+from hostimages.settings import ImageSettings
 from support.environment import unmount_below
 from support.hostimages import Handmade, files, member, tar_of
 from support.roundtrip import new_repository
@@ -73,7 +73,7 @@ def test_a_set_runs_on_what_its_image_says(server: Server, tmp_path: Path) -> No
         assert (fresh / "etc" / "kept").read_text() == "1"
         images.remove("disk-1")
         images.unpin("web", None)
-        with pytest.raises(ImageUnknown, match="pulled again"):
+        with pytest.raises(StepFailed, match="pulled again"):
             images.prepare("disk-1", ready.digest, MOST)
         assert images.report().hits == 0
     finally:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hostagent.host_images import HostImages
-from hostagent.images.settings import ImageSettings
+from hostimages.settings import ImageSettings
 from support.clients import Podman
 from support.environment import temporary_directory, unmount_below
 from support.hostiletars import BLK, CHR, DIR, FIFO, LNK, SYM

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hostagent.images.errors import ImageInvalid
+from hostimages.errors import ImageInvalid
 from registry.oci import image as image_config
 from registry.oci import manifest as manifests
 from registry.oci.descriptor import INDEXES, Descriptor

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hostagent.images.cache import Cache
-from hostagent.images.content import Content, LayerProgress
-from hostagent.images.errors import (
+from hostimages.cache import Cache
+from hostimages.content import Content, LayerProgress
+from hostimages.errors import (
     CacheUnusable,
     ContentCorrupt,
     ImageError,
@@ -20,12 +20,12 @@ from hostagent.images.errors import (
     LayerRefused,
     RegistryUnavailable,
 )
-from hostagent.images.flights import Flights
-from hostagent.images.image import Found, Layer, choose, is_index, read_layers, read_manifest
-from hostagent.images.reference import ImageReference
-from hostagent.images.registry_client import Repository
-from hostagent.images.settings import ImageSettings
-from hostagent.images.wire import Watch
+from hostimages.flights import Flights
+from hostimages.image import Found, Layer, choose, is_index, read_layers, read_manifest
+from hostimages.reference import ImageReference
+from hostimages.registry_client import Repository
+from hostimages.settings import ImageSettings
+from hostimages.wire import Watch
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
 

@@ -5,17 +5,17 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from hostagent.images.cache import Cache, CachedLayer
-from hostagent.images.collect import Collected, Collector, Spoiled
-from hostagent.images.content import Content, LayerProgress
-from hostagent.images.errors import CacheUnusable, ImageInvalid
-from hostagent.images.image import Image, Layer
-from hostagent.images.pull import Puller
-from hostagent.images.reference import Credential, ImageReference
-from hostagent.images.registry_client import Repository
-from hostagent.images.settings import ImageSettings
-from hostagent.images.shelf import Shelf
-from hostagent.images.wire import Wire
+from hostimages.cache import Cache, CachedLayer
+from hostimages.collect import Collected, Collector, Spoiled
+from hostimages.content import Content, LayerProgress
+from hostimages.errors import CacheUnusable, ImageInvalid
+from hostimages.image import Image, Layer
+from hostimages.pull import Puller
+from hostimages.reference import Credential, ImageReference
+from hostimages.registry_client import Repository
+from hostimages.settings import ImageSettings
+from hostimages.shelf import Shelf
+from hostimages.wire import Wire
 from registry.oci.digest import Digest
 from registry.oci.image import chain_ids
 

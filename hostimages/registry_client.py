@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hostagent.images.errors import (
+from hostimages.errors import (
     ContentCorrupt,
     ImageUnknown,
     PullDenied,
     RegistryUnavailable,
 )
-from hostagent.images.reference import Credential, ImageReference, is_loopback
-from hostagent.images.settings import Patience, RegistrySettings
-from hostagent.images.tokens import Authorizer
-from hostagent.images.wire import Answer, Watch, Wire
+from hostimages.reference import Credential, ImageReference, is_loopback
+from hostimages.settings import Patience, RegistrySettings
+from hostimages.tokens import Authorizer
+from hostimages.wire import Answer, Watch, Wire
 from registry.oci.descriptor import INDEXES, MANIFESTS
 from registry.oci.digest import Digest
 

@@ -10,18 +10,18 @@ from functools import partial as partial_call
 from pathlib import Path
 from typing import Final
 
-from hostagent.images.cache import Cache
-from hostagent.images.errors import (
+from hostimages.cache import Cache
+from hostimages.errors import (
     ContentCorrupt,
     LayerRefused,
     RegistryUnavailable,
 )
-from hostagent.images.image import Layer
-from hostagent.images.registry_client import Repository, Tries
-from hostagent.images.settings import LayerLimits, Patience
-from hostagent.images.shelf import Shelf, on_disk
-from hostagent.images.unpack import Unpacked, Unpacking, make_opaque, sync_file_system, unpacking
-from hostagent.images.wire import Watch
+from hostimages.image import Layer
+from hostimages.registry_client import Repository, Tries
+from hostimages.settings import LayerLimits, Patience
+from hostimages.shelf import Shelf, on_disk
+from hostimages.unpack import Unpacked, Unpacking, make_opaque, sync_file_system, unpacking
+from hostimages.wire import Watch
 from registry.oci.digest import Hasher, new_hasher
 
 _PIECE: Final = 1 << 20

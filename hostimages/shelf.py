@@ -13,8 +13,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hostagent.images.cache import Cache
-from hostagent.images.errors import CacheUnusable
+from hostimages.cache import Cache
+from hostimages.errors import CacheUnusable
 from registry.oci.digest import Digest
 
 

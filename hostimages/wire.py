@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from hostagent.images.errors import PullCancelled, PullTooSlow, RegistryUnavailable
-from hostagent.images.settings import Patience, RegistrySettings
 from hostbase.process import readable
+from hostimages.errors import PullCancelled, PullTooSlow, RegistryUnavailable
+from hostimages.settings import Patience, RegistrySettings
 
 REDIRECTS = 5
 _BUFFER = 1 << 16

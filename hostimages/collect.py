@@ -5,11 +5,11 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from hostagent.images.cache import Cache, CachedLayer
-from hostagent.images.errors import ImageError
-from hostagent.images.settings import LayerLimits, Watermarks
-from hostagent.images.shelf import Shelf, on_disk
-from hostagent.images.unpack import unpacking
+from hostimages.cache import Cache, CachedLayer
+from hostimages.errors import ImageError
+from hostimages.settings import LayerLimits, Watermarks
+from hostimages.shelf import Shelf, on_disk
+from hostimages.unpack import unpacking
 from registry.oci.digest import Digest
 from volumes.overlay import lowers_in_use
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from hostagent.images.errors import CacheUnusable
+from hostimages.errors import CacheUnusable
 from registry.oci.digest import Digest
 
 _SCHEMA: Final = """

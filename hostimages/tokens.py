@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from hostagent.images.errors import PullDenied, RegistryUnavailable
-from hostagent.images.reference import Credential, is_loopback
-from hostagent.images.wire import Watch, Wire, host_of
+from hostimages.errors import PullDenied, RegistryUnavailable
+from hostimages.reference import Credential, is_loopback
+from hostimages.wire import Watch, Wire, host_of
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.ASCII)
 _ANSWER_LIMIT = 1 << 20

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hostagent.images.errors import CacheUnusable, LayerRefused
-from hostagent.images.settings import LayerLimits
+from hostimages.errors import CacheUnusable, LayerRefused
+from hostimages.settings import LayerLimits
 
 _PIPE = 1 << 20
 _SYS_OPENAT2 = 437

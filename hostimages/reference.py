@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
-from hostagent.images.errors import ReferenceInvalid
+from hostimages.errors import ReferenceInvalid
 from registry.oci.digest import Digest
 from registry.oci.errors import RegistryError
 from registry.oci.names import Tag, parse_repository

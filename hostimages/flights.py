@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from hostagent.images.wire import Watch
+from hostimages.wire import Watch
 
 T = TypeVar("T")
 
