@@ -15,7 +15,7 @@ from hostagent.errors import HostError, StepFailed
 from hostagent.host import Host, moment
 from hostagent.ports import Launch, Made
 from hostagent.probing import is_ready
-from hostagent.recipes import Recipe, recipe_of, wanted, workload_of
+from hostagent.recipes import Recipe, anew, has_failed, recipe_of, wanted, workload_of
 from hostagent.records import Attempt, AttemptState, ContainerRow
 from hostagent.step import AttemptStep, Step
 from hostbase.private import remove_tree
@@ -120,12 +120,17 @@ class Create(Make):
 
     def recipe(self, host: Host, row: ContainerRow) -> Recipe:
         known = {each.id: each for each in host.store.rows(Attempt, set=self.set)}
-        recipe = wanted(host.desired(self.row(host)), self.row(host), row, known)
+        rows = {each.name: each for each in host.store.rows(ContainerRow, set=self.set)}
+        choose = wanted if self.replaces else anew
+        recipe = choose(self.desired(host), self.row(host), rows, self.container, known)
         if recipe is None:
             raise StepFailed(f"{self.container}: its image is not here yet")
-        former = known.get(row.good or "") if recipe.is_rollback else known.get(row.current or "")
-        is_same = former is not None and former.recipe == recipe.fingerprint
-        return replace(recipe, disk=former.disk if former and is_same else None)
+        former = known.get(row.current or "")
+        if former is None or former.recipe != recipe.fingerprint:
+            return recipe
+        if self.replaces:  # they would have one disk
+            raise StepFailed(f"{self.container} is what it should be: another document has come")
+        return replace(recipe, disk=recipe.disk or former.disk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +271,10 @@ class Remove(AttemptStep):
         host.store.put(replace(row, next=None if row.next == self.attempt else row.next))
 
     def _on_another_disk(self, host: Host, row: ContainerRow, former: Attempt) -> str | None:
-        """What stands for what a failed generation goes back to: that is not tried again."""
-        is_failed = row.failed_generation == self.row(host).generation
-        if not is_failed or (row.good or row.current) != former.id:
+        """What stands for what a container is to be again, whatever the document says."""
+        rows = host.store.rows(ContainerRow, set=self.set)
+        is_kept = row.was_ready or has_failed(self.row(host), rows)
+        if not is_kept or (row.good or row.current) != former.id:
             return None
         disk, state = str(uuid.uuid4()), AttemptState.REMOVED
         fresh = replace(former, id=str(uuid.uuid4()), disk=disk, state=state, ready_at=None)

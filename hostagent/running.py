@@ -25,7 +25,7 @@ def make(draft: Draft) -> bool:
     for name, _ in seen.workloads:
         if seen.current(name) is None:
             complete = False
-            if seen.wanted(name) is not None:
+            if seen.anew(name) is not None:
                 draft.add(attempts.Create(seen.row.set, name))
     return complete
 
@@ -152,11 +152,9 @@ def _resize(draft: Draft, name: str, attempt: Attempt) -> None:
 
 
 def _is_old(seen: Seen, name: str, current: Attempt) -> bool:
-    """Whether another recipe is wanted; not after any container of this generation has failed."""
+    """Whether another recipe is wanted than what it was made of."""
     recipe = seen.wanted(name)
-    if recipe is None or any(_failed(seen, each) for each in seen.containers if each != name):
-        return False
-    return recipe.fingerprint != current.recipe
+    return recipe is not None and recipe.fingerprint != current.recipe
 
 
 def _failed(seen: Seen, name: str) -> bool:
@@ -169,7 +167,8 @@ def _replace(draft: Draft, name: str, current: Attempt) -> None:
     new, recipe = seen.next(name), seen.wanted(name)
     if new is None:
         # Made since another one failed: what goes back is what was good.
-        if _failed(seen, name) or current.state is AttemptState.CREATED:
+        is_fresh = current.state is AttemptState.CREATED and not seen.container(name).was_ready
+        if _failed(seen, name) or is_fresh:
             end_attempt(draft, current, disk=True)
         else:
             draft.add(attempts.Create(current.set, name, replaces=True))
@@ -212,4 +211,9 @@ def _trial(draft: Draft, new: Attempt) -> None:
 
 
 def _roll_back(draft: Draft, new: Attempt, why: str) -> None:
-    draft.add(attempts.RollBack(new.set, new.id, draft.seen.row.generation, why))
+    """What was made for a generation speaks against no later one, which is tried by its own."""
+    generation = draft.seen.row.generation
+    if new.generation == generation:
+        draft.add(attempts.RollBack(new.set, new.id, generation, why))
+    else:
+        end_attempt(draft, new, disk=True)

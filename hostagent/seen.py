@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hostagent.host import Host
 from hostagent.readings import Reading
-from hostagent.recipes import Recipe, login_recipe, wanted
+from hostagent.recipes import Recipe, anew, login_recipe, wanted
 from hostagent.records import (
     Attempt,
     AttemptState,
@@ -91,7 +91,11 @@ class Seen:
 
     def wanted(self, name: str) -> Recipe | None:
         """What a container should be made of; None while its image is not here."""
-        return wanted(self.desired, self.row, self.container(name), self.attempts)
+        return wanted(self.desired, self.row, self.containers, name, self.attempts)
+
+    def anew(self, name: str) -> Recipe | None:
+        """What a container of which nothing is left is made of; None while that is not here."""
+        return anew(self.desired, self.row, self.containers, name, self.attempts)
 
     @property
     def login(self) -> Recipe | None:

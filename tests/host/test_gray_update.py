@@ -113,6 +113,39 @@ def test_one_that_does_not_become_ready_in_time_is_rolled_back(place: HostPlace)
         agent.delete(newer)
 
 
+def test_a_container_beside_one_that_was_rolled_back_is_made_again_of_what_it_was(
+    place: HostPlace,
+) -> None:
+    document = shop({"readiness": {"min_ready_s": 1}}, {"restart": {"base_s": 1}})
+    desired = placed(document)
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        document["containers"][0]["image"] = "bad:1"
+        document["containers"][1]["image"] = "shop:2"
+        newer = changed(desired, document)
+        agent.take(newer)
+        wait_until(lambda: agent.container(newer, "c0").failed_generation == 2, "the failure", 60)
+        agent.wait_running(newer)
+        before = agent.current(newer, "c1")
+        (agent.root(newer, "c1") / "written").write_text("by the application")
+    assert before.init is not None
+    before.init.signal(9)
+    with running_agent(place) as agent:
+        wait_until(lambda: agent.current(newer, "c1").id != before.id, "a new attempt", 60)
+        agent.wait_running(newer)
+        after = agent.current(newer, "c1")
+        assert (after.disk, after.digest) == (before.disk, "sha256:" + "1" * 64)
+        assert (agent.root(newer, "c1") / "edition").read_text() == "1"
+        assert (agent.root(newer, "c1") / "written").read_text() == "by the application"
+        document["containers"][0]["image"] = "shop:2"
+        third = changed(newer, document)
+        agent.take(third)
+        wait_until(lambda: describe(agent.host, agent.row(third)).state == "running", "running", 60)
+        assert {agent.current(third, name).digest[7] for name in ("c0", "c1")} == {"2"}
+        agent.delete(third)
+
+
 def test_limits_change_with_the_same_process_and_never_below_what_is_used(place: HostPlace) -> None:
     eat = {"cmd": "/bin/sh", "args": ["-c", "x=$(head -c 12000000 /dev/zero | od -v); sleep 99"]}
     document = shop({"command": eat, "mem": "64Mi"})

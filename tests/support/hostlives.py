@@ -120,6 +120,7 @@ class Life:
     def check(self, left: Plan) -> None:
         """A plan in which nothing is left says when to look again, and says the same twice."""
         assert not left.steps
+        assert not self.world.wrong, self.world.wrong
         seen = self.seen
         if seen is None:
             return
@@ -330,6 +331,7 @@ def go_back(home: Path, seed: int) -> None:
         first = life.desired
         names = [name for name, _ in first.spec.workloads()]
         images = {each.container: each.reference[-1] for each in first.allocation.images}
+        images = {name: life.draw(image, "1", "2") for name, image in images.items()}
         images[life.draw(*names)] = life.draw("b", "c")
         spec = replace(first.spec, containers=tuple(
             replace(each, image=f"shop:{images[each.name]}") for each in first.spec.containers
@@ -343,7 +345,9 @@ def go_back(home: Path, seed: int) -> None:
             allocation=replace(first.allocation, images=placed_images),
         ))  # fmt: skip
         for _ in range(12):
-            what = life.draw(life.settle, life.pass_time, life.die, life.fail, life.restart)
+            what = life.draw(
+                life.settle, life.pass_time, life.die, life.fail, life.restart, life.crash
+            )
             life.told.append(what.__name__)
             what()
         try:

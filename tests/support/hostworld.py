@@ -116,12 +116,40 @@ class World:
         self.volumes: dict[str, str] = {}
         """The set that each is of."""
         self.open: set[str] = set()
+        self.been: dict[tuple[str, str], str] = {}
+        """What each container of a set was made of last, when that was the container."""
+        self.wrong: list[str] = []
 
-    def reach(self, _: str) -> None:
+    def reach(self, point: str) -> None:
+        if point == "promote:end":
+            self.note_recipes()
         if self.random.random() < self.deadly:
             raise Died
         if self.random.random() < self.meddling:
             self.meddle()
+
+    def note_recipes(self, but: str = "") -> None:
+        """Write down what containers are, *but* an attempt that is being made."""
+        for row in self.rows.rows(records.ContainerRow):
+            for each in self.rows.rows(records.Attempt, id=row.current):
+                if each.id != but:
+                    self.been[row.set, row.name] = each.recipe
+
+    def hold(self, attempt: records.Attempt) -> None:
+        """What is made is of no generation that has failed, and of another one has a way back."""
+        self.note_recipes(attempt.id)
+        rows = self.rows.rows(records.ContainerRow, set=attempt.set)
+        row = next(each for each in rows if each.name == attempt.container)
+        generation = self.rows.find(records.SetRow, set=attempt.set).generation
+        has_failed = any(each.failed_generation == generation for each in rows)
+        former = self.been.get((row.set, row.name))
+        if row.next == attempt.id:
+            if has_failed and attempt.generation == generation:
+                self.wrong.append(f"{row} is tried again")
+            return
+        if former not in {None, attempt.recipe} and (has_failed or row.was_ready):
+            self.wrong.append(f"{row} has no way back")
+        self.been[row.set, row.name] = attempt.recipe
 
     def try_it(self) -> None:
         """Fail, now and then."""

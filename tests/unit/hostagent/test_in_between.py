@@ -1,7 +1,6 @@
 """What comes in between: another document in the midst of a step, a stop, a sleep, a failure."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,9 @@ from hostagent.store import Store
 from setspec.desired import DesiredSet, Level, RebuildDisk
 from support.agents import changed, operated, placed, shop
 from support.hostlives import Life
-from support.hostmodel import ModelImages, ModelRuntime, model
+from support.hostmodel import ModelImages, ModelRuntime
 
 NETWORK = [{"name": "default"}]
-
-
-@pytest.fixture
-def life(tmp_path: Path) -> Iterator[Life]:
-    with model(tmp_path, 1) as world:
-        world.answers = 1.0
-        yield Life(world, 1)
 
 
 def begin(life: Life, *containers: dict[str, Any], **more: Any) -> DesiredSet:

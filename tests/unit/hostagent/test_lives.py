@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from hostagent import adopt, operations
+from hostagent import adopt, attempt_steps, operations, recipes, seen
 from hostagent.attempt_steps import Kill, Remove
 from hostagent.errors import HostError
-from hostagent.records import GoneRow
+from hostagent.records import GoneRow, SetRow
 from hostagent.seen import Seen
+from setspec.desired import DesiredSet
 from support.hostlives import go_back, live
 
 LIVES = 16
@@ -69,8 +70,8 @@ def test_a_restart_that_waits_for_a_container_that_is_gone_is_found(
 ) -> None:
     done = operations._is_done
 
-    def waits(seen: Seen, targets: dict[str, str | None]) -> bool:
-        return all(seen.current(name) for name in targets) and done(seen, targets)
+    def waits(found: Seen, targets: dict[str, str | None]) -> bool:
+        return all(found.current(name) for name in targets) and done(found, targets)
 
     monkeypatch.setattr(operations, "_is_done", waits)
     assert "kind='restart'" in found(tmp_path)
@@ -81,4 +82,29 @@ def test_a_restart_that_takes_an_update_s_way_back_is_found(
 ) -> None:
     """It made the container anew of what was not yet known to run, and dropped what had run."""
     monkeypatch.setattr(operations, "is_changing", lambda *_: False)
+    monkeypatch.setattr(seen, "anew", recipes.wanted)
+    monkeypatch.setattr(attempt_steps, "anew", recipes.wanted)
     assert found(tmp_path, go_back)
+
+
+def test_a_crash_after_which_a_container_has_no_way_back_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seen, "anew", recipes.wanted)
+    monkeypatch.setattr(attempt_steps, "anew", recipes.wanted)
+    assert "no way back" in found(tmp_path, go_back)
+
+
+def test_a_generation_that_is_tried_after_it_has_failed_for_another_container_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def alone(
+        desired: DesiredSet, row: SetRow, containers: recipes.Containers, name: str,
+        known: recipes.Attempts,
+    ) -> recipes.Recipe | None:  # fmt: skip
+        own = {each: containers[each] for each in containers if each == name}
+        return recipes.wanted(desired, row, own, name, known)
+
+    monkeypatch.setattr(seen, "wanted", alone)
+    monkeypatch.setattr(attempt_steps, "wanted", alone)
+    assert "tried again" in found(tmp_path, go_back)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hostagent import attempt_steps as attempts
-from hostagent import reconcile, running
+from hostagent import recipes, reconcile, running
 from hostagent import set_steps as sets
 from hostagent.login_steps import CreateLogin
 from hostagent.readings import Reading
@@ -160,8 +160,8 @@ def check_needs(seen: Seen, step: object) -> None:
         assert seen.is_attached
         assert seen.has_open_volumes
         if isinstance(step, attempts.Create):
-            assert seen.wanted(step.container) is not None
             assert step.replaces == (seen.current(step.container) is not None)
+            check_recipe(seen, step)
     elif isinstance(step, AttemptStep):
         attempt = seen.attempts[step.attempt]
         row = seen.container(attempt.container)
@@ -184,6 +184,21 @@ def check_needs(seen: Seen, step: object) -> None:
             check_remove(seen, step)
     elif isinstance(step, sets.Freeze | sets.Thaw):
         assert seen.is_frozen == isinstance(step, sets.Thaw)
+
+
+def check_recipe(seen: Seen, step: attempts.Create) -> None:
+    """What is made has a way back, where there was something, and is of nothing that has failed."""
+    recipe = seen.wanted(step.container) if step.replaces else seen.anew(step.container)
+    assert recipe is not None
+    row = seen.container(step.container)
+    former = [each for each in (row.current, row.good) if each is not None]
+    own = {seen.attempts[each].recipe for each in former if each in seen.attempts}
+    has_failed = any(
+        each.failed_generation == seen.row.generation for each in seen.containers.values()
+    )
+    if own and (has_failed or (row.was_ready and not step.replaces)):
+        assert recipe.fingerprint in own
+        assert not step.replaces
 
 
 def check_remove(seen: Seen, step: attempts.Remove) -> None:
@@ -247,5 +262,11 @@ def test_a_plan_that_removes_what_runs_is_found(monkeypatch: pytest.MonkeyPatch)
         draft.add(attempts.Remove(attempt.set, attempt.id, disk=disk))
 
     monkeypatch.setattr(running, "end_attempt", end)
+    with pytest.raises(AssertionError):
+        check_all()
+
+
+def test_a_plan_that_makes_what_has_no_way_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "has_failed", lambda *_: False)
     with pytest.raises(AssertionError):
         check_all()

@@ -68,6 +68,17 @@ CHANGES: dict[str, Case] = {
         lambda: gray(ENDED).attempt("c0", ENDED),
         ["roll-back n0"],
     ),
+    "what replaces it has ended, made for a document before this one": (
+        lambda: gray(ENDED, generation=1).attempt("c0", ENDED),
+        ["remove n0"],
+    ),
+    "what replaces it, made for a document before this one, is not ready in time": (
+        lambda: gray(STARTED, generation=1, started_at=NOW - 999).wants(
+            {"image": "shop:2", "readiness": {"tcp": {"port": 80}}}, {}
+        ).attempt("c0", STARTED, role="next", generation=1, started_at=NOW - 999)
+        .attempt("c0", ENDED, recipe="of the first"),
+        ["stop n0"],
+    ),
     "what replaces it was ended by a stop, or with the host: that does not speak against it": (
         lambda: gray(ENDED, stopping_at=0.0).attempt("c0", ENDED),
         ["remove n0"],
