@@ -1,6 +1,7 @@
 """What can go wrong on a host; each says what, why, and what to do."""
 
 from http import HTTPStatus
+from pathlib import Path
 
 
 class HostError(Exception):
@@ -19,6 +20,13 @@ class Conflict(HostError):
     """What is asked does not fit to what is: a stale generation, a key used for something else."""
 
     status = HTTPStatus.CONFLICT
+
+
+class Lost(Conflict):
+    """A file of the agent's own is gone or damaged; *remedy* makes it anew."""
+
+    def __init__(self, path: Path, why: str, remedy: str) -> None:
+        super().__init__(f"the agent's own {path} cannot be read: {why}; {remedy}")
 
 
 class Refused(HostError):

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hostagent.errors import CannotBe
+from hostagent.errors import CannotBe, Lost
 from hostagent.namespaces import Namespaces
 from hostagent.ports import Images, Json, Network, Runtime, Volumes
 from hostagent.readings import Readings
@@ -140,9 +140,14 @@ class Host:
         """An attempt's bundle."""
         return self.layout.attempt(attempt.set, attempt.container, attempt.id)
 
+    def config(self, attempt: Attempt) -> Json:
+        """What an attempt's runtime was told. Raises Lost."""
+        remedy = "restart the container (set-restart), which writes it anew"
+        return own_file(self.bundle(attempt) / "config.json", "process", remedy)
+
     def process(self, attempt: Attempt) -> Json:
-        """The process of an attempt, as its runtime was told."""
-        process: Json = json.loads((self.bundle(attempt) / "config.json").read_text())["process"]
+        """The process of an attempt, as its runtime was told. Raises Lost."""
+        process: Json = self.config(attempt)["process"]
         return process
 
     @staticmethod
@@ -194,6 +199,19 @@ class Host:
     def forget_secrets(self, set_id: str) -> None:
         """Remove what a set's references stand for."""
         (self.layout.secrets / f"{set_id}.json").unlink(missing_ok=True)
+
+
+def own_file(path: Path, part: str, remedy: str) -> Json:
+    """The JSON in a file of the agent's own, with *part* in it. Raises Lost."""
+    try:
+        value = json.loads(path.read_text())
+    except OSError as error:
+        raise Lost(path, error.strerror or str(error), remedy) from None
+    except ValueError as error:
+        raise Lost(path, f"it is damaged: {error}", remedy) from None
+    if not isinstance(value, dict) or part not in value:
+        raise Lost(path, f"it is damaged: there is no {part!r} in it", remedy)
+    return value
 
 
 def document_of(desired: DesiredSet) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from hostagent.config import Config
 from hostagent.errors import Conflict, NotHere, Refused
-from hostagent.host import Host
+from hostagent.host import Host, own_file
 from hostagent.intake import take_set, take_tombstone
 from hostagent.keeper import Keeper
 from hostagent.records import SetRow
@@ -98,7 +98,8 @@ class Local:
 
     def change_image(self, row: SetRow, container: str, image: str) -> SetRow:
         """Have one container be of another image."""
-        document = json.loads((self.host.layout.set(row.set) / "document.json").read_text())
+        remedy = "send the whole document (set-update), which is kept then"
+        document = own_file(self.host.layout.set(row.set) / "document.json", "containers", remedy)
         spec = self.host.desired(row).spec
         if container not in dict(spec.workloads()):
             raise NotHere(f"the set has no container {container!r}")

@@ -36,7 +36,7 @@ class CreateLogin(Make):
         try:
             config = lay_out(
                 host.layout.login(self.set),
-                json.loads((host.bundle(target) / "config.json").read_text()),
+                host.config(target),
                 Login(keys=spec.keys, password=host.password(self.set, spec)),
                 pid=self._pid(host),
                 cgroup=f"{host.cgroup}/sets/{self.set}/{target.id}/{attempt.id}",

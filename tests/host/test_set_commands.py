@@ -112,6 +112,31 @@ def test_a_trouble_names_its_container_and_what_is_suspended_says_so(daemon: Dae
     daemon.climg("set-resume", "shop", "--wait")
 
 
+def test_a_file_of_the_agent_s_own_that_is_lost_is_told_with_what_brings_it_back(
+    daemon: Daemon,
+) -> None:
+    """It was called a full disk."""
+    create(daemon, networks=[])
+    found = daemon.show("shop")
+    home = daemon.place.state / "sets" / found["set"]
+    (home / "containers" / "c0" / found["containers"][0]["attempt"] / "config.json").unlink()
+    refused = daemon.climg("set-exec", "shop", "--", "id", check=False)
+    assert refused.returncode == 1
+    assert "config.json cannot be read: No such file" in refused.stderr
+    assert "restart the container" in refused.stderr
+    assert "free space" not in refused.stderr
+    daemon.climg("set-restart", "shop", "--wait")
+    daemon.climg("set-exec", "shop", "--", "id")
+    for harm in ('{"containers": [', "[]"):
+        (home / "document.json").write_text(harm)
+        refused = daemon.climg("set-update-image", "shop", "c0", "shop:1", check=False)
+        assert refused.returncode == 1
+        assert "document.json cannot be read: " in refused.stderr
+        assert "send the whole document (set-update)" in refused.stderr
+    daemon.climg("set-update", "shop", "-", "--wait", stdin=json.dumps(shop(networks=[])))
+    daemon.climg("set-update-image", "shop", "c0", "shop:1", "--wait")
+
+
 def test_waiting_for_an_image_that_is_not_there_ends_with_the_reason(daemon: Daemon) -> None:
     document = json.dumps(shop({"image": "shop:absent"}, networks=[]))
     done = daemon.climg("set-create", "--wait", "-", stdin=document, check=False)
