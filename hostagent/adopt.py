@@ -120,25 +120,21 @@ def _rebuild(host: Host, path: Path) -> int:
                     document=json.dumps(text["set"]),
                 )
             )
-        found: dict[str, list[Attempt]] = defaultdict(list)
+        found: dict[str, list[tuple[Attempt, str]]] = defaultdict(list)
         for label in labels:
-            attempt = _attempt(host, label)
-            if attempt is not None:
-                found[attempt.container].append(attempt)
+            told = _read(label)
+            if told is not None:
+                attempt = _attempt(host, label, told["attempt"])
+                found[attempt.container].append((attempt, told["role"]))
         for name, attempts in found.items():
             _put_container(host, desired.set, name, attempts)
     return int(is_new)
 
 
-def _attempt(host: Host, label: Path) -> Attempt | None:
+def _attempt(host: Host, label: Path, told: dict[str, Any]) -> Attempt:
     """The attempt that a label speaks of, as far as it is known what became of it."""
-    text = _read(label)
-    if text is None:
-        return None
-    fields: dict[str, Any] = {**text["attempt"]}
-    fields["state"] = AttemptState(fields["state"])
-    attempt = Attempt(**fields)
-    if attempt.boot != host.boot:
+    attempt = Attempt(**{**told, "state": AttemptState(told["state"])})
+    if attempt.boot != host.boot or host.runtime.exit_code(attempt.id) is not None:
         return _ended(host, attempt)
     init = _process(label.parent / "pid", attempt.id)
     monitor = _process(label.parent / "conmon.pid", attempt.id)
@@ -168,15 +164,20 @@ def _process(path: Path, attempt: str) -> Known | None:
     return Known.of(pid) if f"/{attempt}\n" in f"{groups}\n" else None
 
 
-def _put_container(host: Host, set_id: str, name: str, attempts: list[Attempt]) -> None:
-    """The one that runs is the container; one that was made beside it is made again."""
-    host.store.put(*attempts)
-    started = [each for each in attempts if each.state is AttemptState.STARTED]
-    current = (started or attempts)[0]
+def _put_container(host: Host, set_id: str, name: str, found: list[tuple[Attempt, str]]) -> None:
+    """What runs as the container is it, before what ran before; what was made beside it is next."""
+    host.store.put(*(attempt for attempt, _ in found))
+    started = [each for each, _ in found if each.state is AttemptState.STARTED]
+    own = [each for each, role in found if role != "next"]
+    beside = [each for each, role in found if role == "next"]
+    current = next((each for each in own if each in started), (own or beside)[0])
     rows = host.store.rows(ContainerRow, set=set_id, name=name)
     row = rows[0] if rows else ContainerRow(set=set_id, name=name, was_ready=bool(started))
     if row.current is None:
-        host.store.put(replace(row, current=current.id, attempts=max(row.attempts, len(attempts))))
+        row = replace(row, current=current.id, attempts=max(row.attempts, len(found)))
+        if own and beside:  # a gray update, which goes on
+            row = replace(row, next=beside[0].id, good=current.id)
+        host.store.put(row)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

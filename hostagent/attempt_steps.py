@@ -68,10 +68,7 @@ class Make(Step):
             else:
                 changed = replace(changed, current=attempt.id)
             host.store.put(changed, attempt)
-        host.label(
-            host.layout.attempt(self.set, self.container, attempt.id) / "label.json",
-            {"attempt": asdict(attempt), "role": "next" if self.replaces else "current"},
-        )
+        _label(host, attempt, "next" if self.replaces else "current")
         return attempt
 
     def act(self, host: Host, intent: Attempt) -> tuple[Attempt, Made]:
@@ -294,6 +291,9 @@ class Remove(AttemptStep):
 class Promote(AttemptStep):
     """A gray update was good: the new attempt is the container now."""
 
+    def act(self, host: Host, _: None) -> None:
+        _label(host, self.found(host), "current")
+
     def confirm(self, host: Host, _: None) -> None:
         row = self.container(host)
         host.store.put(
@@ -326,6 +326,13 @@ class Update(AttemptStep):
 
     def confirm(self, host: Host, _: None) -> None:
         host.store.put(replace(self.found(host), limits=json.dumps(asdict(self.limits))))
+
+
+def _label(host: Host, attempt: Attempt, role: str) -> None:
+    """Write down by which a lost store is made again: what it was made of, and what it is."""
+    intended = replace(attempt, state=AttemptState.INTENDED)
+    text = {"attempt": asdict(intended), "role": role}
+    host.label(host.bundle(attempt) / "label.json", text)
 
 
 def _ending(step: AttemptStep, host: Host, *, signalled: bool) -> Attempt:

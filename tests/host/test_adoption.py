@@ -10,7 +10,7 @@ from hostagent.records import Attempt, AttemptState, SetRow
 from setspec.desired import Deploy, Level, SetPassword, SyncStatus
 from setspec.normal import File, SecretRef
 from sshd.password import hashed
-from support.agents import Agent, at, operated, placed, running_agent, shop, stays
+from support.agents import Agent, at, changed, operated, placed, running_agent, shop, stays
 from support.environment import wait_until
 from support.hostplaces import HostPlace
 
@@ -127,6 +127,39 @@ def test_a_lost_store_is_made_again_out_of_labels_and_no_container_is_touched(
         assert processes(agent) == former
         assert agent.row(desired).document == agent.row(desired).document
         agent.delete(desired)
+
+
+def test_a_store_that_is_lost_while_a_new_one_is_on_trial_takes_no_way_back_with_it(
+    place: HostPlace,
+) -> None:
+    slow = {"exec": {"cmd": "/bin/test", "args": ["-e", "/ready"]}, "ready_timeout_s": 8}
+    document = shop({"readiness": slow, "files": [{"path": "/ready", "content": ""}]})
+    desired = placed(document)
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        first = agent.current(desired, "c0")
+        (agent.root(desired, "c0") / "written").write_text("by the application")
+        document["containers"][0] |= {"image": "shop:2", "files": []}
+        newer = changed(desired, document)
+        agent.take(newer)
+
+        def on_trial() -> bool:
+            found = agent.host.store.rows(Attempt, id=agent.container(newer, "c0").next)
+            return [each.state for each in found] == [AttemptState.STARTED]
+
+        wait_until(on_trial, "the trial")
+        trial = agent.container(newer, "c0").next
+    for path in place.state.glob("agent.db*"):
+        path.unlink()
+    with running_agent(place) as agent:
+        row = agent.container(newer, "c0")
+        assert (row.current, row.next, row.good) == (first.id, trial, first.id)
+        wait_until(lambda: agent.container(newer, "c0").failed_generation == 2, "the failure", 60)
+        agent.wait_running(newer)
+        assert agent.current(newer, "c0").disk == first.disk
+        assert (agent.root(newer, "c0") / "written").read_text() == "by the application"
+        agent.delete(newer)
 
 
 def test_after_a_reboot_nothing_starts_before_the_shim_was_heard(place: HostPlace) -> None:

@@ -5,6 +5,7 @@ of a set are lived in milliseconds, with deaths and failures wherever they may c
 their containers do, by the digest's first figure.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hostagent import adopt as adoption
 from hostagent import attempt_steps, keeper, login_steps, points, records, set_steps
 from hostagent.adopt import adopt
 from hostagent.errors import RuntimeFailed
@@ -71,6 +73,12 @@ class ModelRuntime:
         _ = set_id
         self._world.try_it()
         self._world.processes.pop(attempt, None)
+
+    def status(self, attempt: str) -> str | None:
+        process = self._world.processes.get(attempt)
+        if process is None:
+            return None
+        return "running" if process.started else "created"
 
     def exit_code(self, attempt: str) -> int | None:
         return self._world.exits.get(attempt)
@@ -240,14 +248,14 @@ class ModelWatch:
 
 
 class ModelHost(Host):
-    """The host's ports and rows; a clock of its own, and no label files."""
+    """The host's ports and rows; a clock of its own."""
 
     def now(self) -> float:  # type: ignore[override]
         return WORLDS[-1].now
 
     def label(self, path: Path, text: Any) -> None:
-        _ = text
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(text))
 
     def process(self, attempt: Attempt) -> Any:
         _ = attempt
@@ -308,6 +316,7 @@ def model(home: Path, seed: int) -> Iterator[World]:
     WORLDS.append(world)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(records, "Known", ModelKnown)
+        patch.setattr(adoption, "_process", _process)
         patch.setattr(keeper, "_ROUNDS", ROUNDS)
         patch.setattr(attempt_steps, "write_bundle", _write_bundle)
         patch.setattr(agents, "hashed", lambda _: "$6$salt$hash")
@@ -322,6 +331,15 @@ def model(home: Path, seed: int) -> Iterator[World]:
         finally:
             points.listen(lambda _: None)
             WORLDS.pop()
+
+
+def _process(path: Path, attempt: str) -> ModelKnown | None:
+    """The process of a pid file, if it is alive still."""
+    for pid, each in WORLDS[-1].by_pid.items():
+        if each.attempt == attempt:
+            is_there = each.alive if path.name == "pid" else each.monitored
+            return ModelKnown(pid + (path.name != "pid"), 1) if is_there else None
+    return None
 
 
 def _write_bundle(host: Host, _: Path, __: Any, attempt: Attempt) -> None:

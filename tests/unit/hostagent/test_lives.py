@@ -8,10 +8,11 @@ import pytest
 from hostagent import adopt, attempt_steps, operations, recipes, seen
 from hostagent.attempt_steps import Kill, Remove
 from hostagent.errors import HostError
-from hostagent.records import GoneRow, SetRow
+from hostagent.host import Host
+from hostagent.records import Attempt, AttemptState, GoneRow, SetRow
 from hostagent.seen import Seen
 from setspec.desired import DesiredSet
-from support.hostlives import go_back, live
+from support.hostlives import go_back, live, lose_store
 
 LIVES = 16
 PLANTED = 60
@@ -30,6 +31,13 @@ def test_a_gray_update_that_cannot_be_goes_back_also_where_restarts_are_asked_fo
     tmp_path: Path, seed: int
 ) -> None:
     go_back(tmp_path, seed)
+
+
+@pytest.mark.parametrize("seed", range(LIVES))
+def test_a_store_that_is_lost_in_a_gray_update_takes_no_way_back_with_it(
+    tmp_path: Path, seed: int
+) -> None:
+    lose_store(tmp_path, seed)
 
 
 def found(home: Path, life: Callable[[Path, int], None] = live) -> str:
@@ -108,3 +116,18 @@ def test_a_generation_that_is_tried_after_it_has_failed_for_another_container_is
     monkeypatch.setattr(seen, "wanted", alone)
     monkeypatch.setattr(attempt_steps, "wanted", alone)
     assert "tried again" in found(tmp_path, go_back)
+
+
+def test_labels_whose_roles_are_not_heeded_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was on trial became the container, and what it should go back to was removed."""
+    put = adopt._put_container
+
+    def heedless(host: Host, set_id: str, name: str, found: list[tuple[Attempt, str]]) -> None:
+        started = [each for each in found if each[0].state is AttemptState.STARTED]
+        found = [(attempt, "current") for attempt, _ in (started or found)]
+        put(host, set_id, name, found)
+
+    monkeypatch.setattr(adopt, "_put_container", heedless)
+    assert found(tmp_path, lose_store)
