@@ -22,7 +22,8 @@ _POSITION: Final = "position"
 def take_set(host: Host, desired: DesiredSet) -> bool:
     """Have a set be as *desired*; whether that was news.
 
-    Raises Conflict for an older generation than the host has, Refused for what it does not do.
+    Raises Conflict for an older generation than the host has or one that was deleted, Refused for
+    what it does not do.
     """
     refuse_privileges(host, desired)
     found = host.store.rows(SetRow, set=desired.set)
@@ -40,6 +41,11 @@ def take_set(host: Host, desired: DesiredSet) -> bool:
             raise Conflict(f"generation {desired.generation} is of another document here")
         if former is not None and former.tombstone is not None:
             raise Conflict("the set is being deleted: make another one")
+        for gone in host.store.rows(GoneRow, set=desired.set):
+            if gone.generation >= desired.generation:
+                raise Conflict(
+                    f"generation {gone.generation} of the set was deleted, and all before it"
+                )
         fresh = SetRow(
             set=desired.set, generation=desired.generation, level=desired.level, document=document
         )
@@ -66,12 +72,8 @@ def take_tombstone(host: Host, tombstone: Tombstone) -> None:
     """Have a set be gone. Raises Conflict where the host has a newer generation."""
     with host.store.transaction():
         found = host.store.rows(SetRow, set=tombstone.set)
-        if not found:
-            if not host.store.rows(GoneRow, set=tombstone.set):
-                gone = GoneRow(
-                    set=tombstone.set, generation=tombstone.generation, kept_volumes="[]"
-                )
-                host.store.put(gone)
+        if not found or host.store.rows(GoneRow, set=tombstone.set):
+            _note_gone(host, tombstone)
             return
         row = found[0]
         if row.generation > tombstone.generation:
@@ -79,10 +81,20 @@ def take_tombstone(host: Host, tombstone: Tombstone) -> None:
                 f"the tombstone is of generation {tombstone.generation}, the set of "
                 f"{row.generation}: it is left as it is"
             )
-        purge = row.purge or tombstone.purge
         if row.tombstone is None:
             host.store.remove(Trouble, set=tombstone.set)
-        host.store.put(replace(row, tombstone=tombstone.generation, purge=purge))
+        latest = max(row.tombstone or 0, tombstone.generation)
+        host.store.put(replace(row, tombstone=latest, purge=row.purge or tombstone.purge))
+
+
+def _note_gone(host: Host, tombstone: Tombstone) -> None:
+    """The tombstone of a set of which nothing is here but files: it keeps older words away."""
+    known = host.store.rows(GoneRow, set=tombstone.set)
+    if not known:
+        gone = GoneRow(set=tombstone.set, generation=tombstone.generation, kept_volumes="[]")
+        host.store.put(gone)
+    elif known[0].generation < tombstone.generation:
+        host.store.put(replace(known[0], generation=tombstone.generation))
 
 
 def _take_operation(host: Host, set_id: str, operation: Operation) -> None:

@@ -6,8 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hostagent.describe import status
 from hostagent.draft import Plan
+from hostagent.errors import Conflict
 from hostagent.intake import take_set, take_tombstone
 from hostagent.reconcile import plan
 from hostagent.records import (
@@ -300,6 +303,10 @@ class Life:
         assert not self.world.left(), self.world.left()
         assert not purge or not self.world.volumes
         assert not host.layout.set(name).exists()
+        for generation in range(1, self.desired.generation + 1):
+            with pytest.raises(Conflict):
+                take_set(host, replace(self.desired, generation=generation))
+        assert not host.store.rows(SetRow, set=name)
 
 
 def live(home: Path, seed: int, events: int = 25) -> None:
@@ -385,7 +392,9 @@ def lose_store(home: Path, seed: int) -> None:
         life.converge()
         seen = life.seen
         assert seen is not None
-        disks = {name: seen.attempts[row.current or ""].disk for name, row in seen.containers.items()}
+        disks = {
+            name: seen.attempts[row.current or ""].disk for name, row in seen.containers.items()
+        }
         images = other_images(life, "1", "2", "b", "b", "c")
         for _ in range(life.draw(1, 2, 4, 8)):
             life.draw(life.die, life.die, life.pass_time)()
