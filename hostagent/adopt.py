@@ -19,7 +19,9 @@ from setspec.desired import DesiredSet, Level
 from setspec.shape import load
 
 _BOOT: Final = "boot"
-_AWAY: Final = "the host was rebooted: nothing starts before the shim has been heard"
+_AWAY: Final = (
+    "the host was rebooted: nothing starts before the shim has been heard, or a set-start"
+)
 _THAWED: Final = "the host was rebooted while the set was suspended"
 _RUNNING: Final = (AttemptState.CREATED, AttemptState.STARTED)
 

@@ -142,7 +142,8 @@ def act(request: Request) -> Response:
     local = _local(request)
     row = _found(request)
     action = request.path_params["action"]
-    if action == "resume" and row.level == Level.STOPPED:
+    is_ended = row.held is not None and row.level == Level.RUNNING
+    if action == "resume" and (is_ended or row.level == Level.STOPPED):
         raise Conflict("the set is stopped: start it")
     if action in _LEVELS:
         return JSONResponse(_shown(local, local.set_level(row, _LEVELS[action])))

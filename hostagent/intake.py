@@ -9,7 +9,7 @@ from hostagent.allowed import refuse_privileges, refuse_volumes
 from hostagent.errors import Conflict, HostError
 from hostagent.host import Host, document_of
 from hostagent.records import GoneRow, OperationRow, OperationState, SetRow, Trouble
-from setspec.desired import DesiredSet, DesiredState, Operation, Tombstone
+from setspec.desired import DesiredSet, DesiredState, Level, Operation, Tombstone
 from setspec.items import Reading
 from setspec.shape import dump, load
 from setspec.status import Alarm, Refusal
@@ -19,8 +19,10 @@ _POSITION: Final = "position"
 """Where the last desired state that was taken stood."""
 
 
-def take_set(host: Host, desired: DesiredSet) -> bool:
+def take_set(host: Host, desired: DesiredSet, *, starts: bool = True) -> bool:
     """Have a set be as *desired*; whether that was news.
+
+    What a reboot has ended *starts* again with that, where it shall run.
 
     Raises Conflict for an older generation than the host has or one that was deleted, Refused for
     what it does not do.
@@ -49,12 +51,13 @@ def take_set(host: Host, desired: DesiredSet) -> bool:
         fresh = SetRow(
             set=desired.set, generation=desired.generation, level=desired.level, document=document
         )
+        is_suspended = desired.level is Level.SUSPENDED
         row = replace(
             former or fresh,
             generation=desired.generation,
             level=desired.level,
             document=document,
-            held=None,
+            held=former.held if former and (not starts or is_suspended) else None,
         )
         host.put_secrets(desired.set, dict(desired.secrets))
         for operation in desired.operations:

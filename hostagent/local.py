@@ -27,6 +27,7 @@ from setspec.desired import (
     Level,
     Operation,
     PlacedImage,
+    Restart,
     SetPassword,
     Tombstone,
 )
@@ -116,8 +117,9 @@ class Local:
         with self.host.store.transaction():
             row = self.host.store.find(SetRow, set=row.set)
             former = self.host.desired(row)
-            if level is Level.SUSPENDED and former.level not in {Level.RUNNING, level}:
-                raise Conflict(f"the set is {former.level}: only what runs can be suspended")
+            now = Level.STOPPED if row.held and former.level is Level.RUNNING else former.level
+            if level is Level.SUSPENDED and now not in {Level.RUNNING, level}:
+                raise Conflict(f"the set is {now}: only what runs can be suspended")
             take_set(self.host, replace(former, level=level))
         self.keeper.wake(row.set)
         return self.host.store.find(SetRow, set=row.set)
@@ -126,8 +128,11 @@ class Local:
         """Have an operation carried out once; answer its id."""
         operation = Operation(id=str(uuid.uuid4()), args=args)
         with self.host.store.transaction():
-            former = self.host.desired(self.host.store.find(SetRow, set=row.set))
-            take_set(self.host, replace(former, operations=(operation,), secrets=secrets))
+            row = self.host.store.find(SetRow, set=row.set)
+            if row.held and isinstance(args, Restart):
+                raise Conflict(f"{row.held}: start the set first")
+            desired = replace(self.host.desired(row), operations=(operation,), secrets=secrets)
+            take_set(self.host, desired, starts=False)
         self.keeper.wake(row.set)
         return operation.id
 
@@ -199,7 +204,7 @@ class Local:
             allocation=allocation,
             secrets=tuple((each.reference, _kept(each)) for each in new.secrets),
         )
-        take_set(self.host, desired)
+        take_set(self.host, desired, starts=False)
         private.write(self.host.layout.set(set_id) / "document.json", new.document)
 
     def _reference(self, image: str) -> str:

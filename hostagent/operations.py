@@ -87,7 +87,7 @@ def _is_done(seen: Seen, targets: dict[str, str | None]) -> bool:
             continue
         if current is not None and current.id == former:
             return False
-        if seen.desired.level is not Level.RUNNING:
+        if seen.row.held or seen.desired.level is not Level.RUNNING:
             continue
         if current is None or (current.state is not AttemptState.ENDED and not current.ready_at):
             return False
