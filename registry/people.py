@@ -34,6 +34,12 @@ def make_guard(config: Config, storage: Storage) -> Guard:
     )
 
 
+def hold_people(config: Config) -> None:
+    """Look at what says who may ask, before there is a store; raises ConfigError."""
+    if config.auth.kind != "none":
+        _identity(config)
+
+
 def _neighbours(config: Config, storage: Storage) -> Neighbours | None:
     if storage.openings is None:
         return None

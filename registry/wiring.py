@@ -33,6 +33,7 @@ from registry.v2api import health, token
 from registry.v2api.app import Application, Settings
 from registry.v2api.guard import Guard
 from registry.v2api.protocol import BoundedHttpProtocol
+from settings.files import read
 from settings.reading import ConfigError
 
 FOLD_AT = 256 * 1024 * 1024
@@ -80,9 +81,9 @@ def hold_certificate(config: Config) -> None:
         return
     for path in (chain, key):
         try:
-            path.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}") from error
+            read(path)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
     try:  # a passphrase would be asked for in each worker
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password="")
     except (ssl.SSLError, ValueError) as error:
@@ -95,8 +96,8 @@ def hold_certificate(config: Config) -> None:
 async def prepare(config: Config) -> None:
     """Make the stores ready before any worker starts; raises StorageUnavailable, ConfigError."""
     hold_certificate(config)
+    people.hold_people(config)
     async with stores.opened(config) as storage:
-        people.make_guard(config, storage)  # says what is wrong with it
         if storage.redirects is not None:
             await storage.redirects.check()
         await people.make_allowances(config).close()

@@ -7,18 +7,33 @@ own matter: its ``__post_init__`` raises ValueError, and names the key.
 
 import dataclasses
 import math
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from settings.files import read
+
+_MOST: Final = 1 << 20
+"""Bytes of a configuration: tens of thousands of lines."""
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DEEP = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{64}}")
+"""A key of so many parts that no table is meant; the time to read one grows as their square."""
+_LINE: Final = 600
+"""Letters of a complaint, which may quote what was written."""
 
 T = TypeVar("T")
 
 
 class ConfigError(Exception):
-    """The configuration is wrong: which key, what of it, and what to write instead."""
+    """The configuration is wrong: which key, what of it, and what to write instead; one line."""
+
+    def __init__(self, message: str) -> None:
+        line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in message)
+        super().__init__(line if len(line) <= _LINE else f"{line[:_LINE]}…")
 
 
 class _Text(str):
@@ -41,18 +56,27 @@ def load(
     """
     table: dict[str, Any] = {}
     if path is not None:
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}") from error
-        except RecursionError as error:
-            raise ConfigError(f"{path}: its values lie too deep in one another") from error
-        except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
-            raise ConfigError(f"{path}: not TOML: {error}") from error
+        table = _parse(path)
     for name, text in (environment or {}).items():
         if name.startswith(prefix) and name not in ignored:
             _overlay(kind, table, name, prefix, text)
     return _build(kind, table, "")
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        content = read(path, _MOST, piped=True)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    try:
+        text = content.decode("utf-8").replace("\r\n", "\n")
+        if _DEEP.search(text):
+            raise RecursionError
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError(f"{path}: its values lie too deep in one another") from error
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
+        raise ConfigError(f"{path}: not TOML: {error}") from error
 
 
 def _overlay(kind: type[Any], table: dict[str, Any], name: str, prefix: str, text: str) -> None:

@@ -16,6 +16,7 @@ import bcrypt
 from registry.auth.guesses import Guesses
 from registry.auth.ports import EVERYWHERE, Principal, Reach
 from registry.oci.errors import StorageUnavailable, Unauthorized
+from settings.files import read
 
 _BCRYPT = re.compile(  # the cost from 4 to 31; a salt's last character has two bits
     rb"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}"
@@ -128,7 +129,7 @@ class HtpasswdIdentity:
             found = self._path.stat()
             stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
             if stamp != self._stamp:
-                self._hashes = _parse(self._path.read_bytes(), self._path)
+                self._hashes = _parse(read(self._path), self._path)
                 self._stamp = stamp
         except OSError as error:
             raise ValueError(f"{self._path}: {error.strerror}") from error

@@ -12,7 +12,6 @@ from registry.oci.errors import RegistryError
 from settings.reading import ConfigError
 
 LOST = "if ledger.url is right, run `berth rebuild`, which makes it anew out of the journal"
-CERTIFICATE = "certificate"
 AWAY = "mend what is said above, then look again"
 
 
@@ -21,8 +20,10 @@ async def examine(config: Config) -> list[Finding]:
     found = [Finding("configuration", good=True, found="can be read, and does no harm")]
     if config.http.tls_certificate is not None:
         found.append(_look_at_certificate(config))
-    found += look_at_directory(config)
-    if not all(each.good for each in found if each.what != CERTIFICATE):
+    found.append(_look_at_people(config))
+    directory = look_at_directory(config)
+    found += directory
+    if not all(each.good for each in directory):
         return found
     if config.storage.kind == "swift" or config.auth.kind == "keystone" or config.glance.enabled:
         found += await asyncio.to_thread(_look_at_cloud, config)
@@ -34,8 +35,17 @@ def _look_at_certificate(config: Config) -> Finding:
         wiring.hold_certificate(config)
     except ConfigError as error:
         mend = "see http.tls_certificate and http.tls_key in the configuration"
-        return Finding(CERTIFICATE, good=False, found=str(error), mend=mend)
-    return Finding(CERTIFICATE, good=True, found="it and its key can be used")
+        return Finding("certificate", good=False, found=str(error), mend=mend)
+    return Finding("certificate", good=True, found="it and its key can be used")
+
+
+def _look_at_people(config: Config) -> Finding:
+    try:
+        people.hold_people(config)
+    except ConfigError as error:
+        mend = "see auth in the configuration"
+        return Finding("signing in", good=False, found=str(error), mend=mend)
+    return Finding("signing in", good=True, found=f'auth.kind = "{config.auth.kind}"')
 
 
 async def _look_at_stores(config: Config) -> list[Finding]:
@@ -46,17 +56,7 @@ async def _look_at_stores(config: Config) -> list[Finding]:
     except RegistryError as error:
         return [Finding("ledger", good=False, found=str(error.detail or error))]
     try:
-        found = await look_at_ledger(config, opened.ledger, opened.storage.journal)
-        try:
-            people.make_guard(config, opened.storage)
-        except ConfigError as error:
-            mend = "see auth in the configuration"
-            found.append(Finding("signing in", good=False, found=str(error), mend=mend))
-        else:
-            found.append(
-                Finding("signing in", good=True, found=f'auth.kind = "{config.auth.kind}"')
-            )
-        return found
+        return await look_at_ledger(config, opened.ledger, opened.storage.journal)
     finally:
         await opened.close()
 

@@ -1,6 +1,7 @@
 """What a server that could not serve says at its start, and `berth doctor` before it."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
         ("good.pem", "empty", "cannot be used"),
         ("good.pem", "other.key", "cannot be used"),
         ("good.pem", "locked.key", "without a passphrase"),
+        ("pipe", "good.key", "Is a pipe"),
+        ("good.pem", "pipe", "Is a pipe"),
     ],
 )
 def test_a_certificate_that_cannot_be_used_is_told_once_and_at_the_start(
@@ -36,6 +39,7 @@ def test_a_certificate_that_cannot_be_used_is_told_once_and_at_the_start(
     (tmp_path / "good.pem").write_bytes(certificate.chain.read_bytes())
     (tmp_path / "good.key").write_bytes(certificate.key.read_bytes())
     (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "pipe")
     other = ec.generate_private_key(ec.SECP256R1())
     for name, secrecy in (
         ("other.key", serialization.NoEncryption()),
@@ -55,6 +59,41 @@ def test_a_certificate_that_cannot_be_used_is_told_once_and_at_the_start(
     assert looked.status == 1
     (found,) = (each for each in json.loads(looked.out)["checks"] if each["what"] == "certificate")
     assert (found["good"], found["found"]) == (False, line.removeprefix("berth: "))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("absent", "No such file"),
+        (".", "Is a directory"),
+        ("pipe", "Is a pipe"),
+        ("/dev/zero", "Is a device"),
+        ("bad", "bad, line 1: must be user:bcrypt hash"),
+    ],
+)
+def test_a_file_of_passwords_that_cannot_be_used_is_told_before_a_store_is_made(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "bad").write_bytes(b"alice:secret\n")
+    config, data = tmp_path / "berth.toml", tmp_path / "data"
+    auth = f"[auth]\nkind = 'htpasswd'\nhtpasswd = '{tmp_path / name}'\n"
+    store = f"[storage]\ndirectory = '{data}'\n"
+    config.write_text(f"[http]\nlisten = '127.0.0.1:{free_port()}'\n{store}{auth}")
+    looked = run("berth", "doctor", "--json", "--config", str(config))
+    assert looked.status == 1
+    (found,) = (each for each in json.loads(looked.out)["checks"] if not each["good"])
+    assert (found["what"], words in found["found"]) == ("signing in", True)
+    done = run("berth", "serve", "--config", str(config))
+    assert (done.status, done.err) == (2, f"berth: {found['found']}\n")
+    assert not data.exists()
+
+
+def test_a_configuration_that_is_a_pipe_to_which_nobody_writes_is_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "berth.toml")
+    done = run("berth", "serve", "--config", str(tmp_path / "berth.toml"))
+    assert done.status == 2
+    assert "nobody writes" in done.err
 
 
 def test_an_address_that_is_no_name_of_a_host_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a dataclass can say of a file, each kind of value right and wrong."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -116,11 +117,42 @@ def test_a_secret_is_not_printed(tmp_path: Path) -> None:
         ("[number]", "number must be a whole number"),
         ("=", "not TOML"),
         ("number = 99999999999999999999999999x", "not TOML"),
+        (f"a{'.a' * 100_000} = 1", "too deep"),
+        (f"[a{' . a' * 100_000}]", "too deep"),
+        (f"inner = {{needed = 'n', ''{'.a' * 100_000} = 1}}", "too deep"),
+        (f"a = 1 # {'x' * (1 << 20)}", "more than 1 MiB"),
     ],
 )
 def test_what_is_wrong_is_told_by_its_key(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         read(tmp_path, text)
+
+
+def test_a_long_text_and_many_short_ones_are_not_too_deep(tmp_path: Path) -> None:
+    names = [f"10.0.0.{n}" for n in range(200)]
+    assert read(tmp_path, f"names = {names}\ntext = '{'.' * 200}'").names == tuple(names)
+
+
+@pytest.mark.parametrize("key", ["a\\nb", "\\u001b[31m", "a" * 5000])
+def test_a_complaint_is_one_line_that_can_be_read(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match="no such key|…$") as told:
+        read(tmp_path, f'"{key}" = 1')
+    assert str(told.value).isprintable()
+    assert len(str(told.value)) < 1000
+
+
+def test_a_configuration_may_come_by_a_pipe_that_somebody_writes_to(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"number = 7")
+    os.close(writing)
+    assert load(Outer, Path(f"/dev/fd/{reading}")).number == 7
+    os.close(reading)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(ConfigError, match="nobody writes"):
+        load(Outer, tmp_path / "fifo")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load(Outer, tmp_path)
+    assert load(Outer, Path(os.devnull)) == Outer()
 
 
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
