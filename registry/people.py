@@ -110,3 +110,5 @@ def _service(config: Config) -> Any:
             "openstack.cloud, clouds.yaml or the OS_ variables do not say how the service user "
             f"signs in: {error}"
         ) from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

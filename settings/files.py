@@ -19,7 +19,7 @@ def read(path: Path, most: int = MOST, *, piped: bool = False) -> bytes:
     Raises ValueError, which names the file and says what is wrong with it.
     """
     try:
-        with open(path, "rb", opener=_open) as file:  # noqa: PTH123 - a Path takes no opener
+        with open(path, "rb", opener=_open) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode) and not piped:
                 kind = "a pipe" if stat.S_ISFIFO(mode) else "a device"

@@ -1,6 +1,5 @@
 """The service user's session, as clouds.yaml or the OS_ variables tell it."""
 
-import warnings
 from dataclasses import dataclass
 
 from keystoneauth1.exceptions import ClientException
@@ -28,20 +27,19 @@ def open_session(service: str, cloud: str | None = None) -> Opened:
 
     Raises StorageUnavailable where they do not say enough.
     """
-    from openstack.config import OpenStackConfig  # noqa: PLC0415 - takes half a second
-    from openstack.exceptions import ConfigException  # noqa: PLC0415
-    from openstack.warnings import RemovedInSDK60Warning  # noqa: PLC0415
+    from openstack.exceptions import ConfigException  # noqa: PLC0415 - takes half a second
+
+    from registry.clouds import find_region  # noqa: PLC0415 - as it does
 
     try:
-        with warnings.catch_warnings():
-            # openstacksdk 4.22 warns of its own InfluxDB support, even where nobody asks for it.
-            warnings.simplefilter("ignore", RemovedInSDK60Warning)
-            region = OpenStackConfig(app_name="berth").get_one(cloud=cloud)
+        region = find_region(cloud)
         session: Session = region.get_session()
     except (ConfigException, ClientException) as error:
         raise StorageUnavailable(
             "clouds.yaml and the OS_ variables do not say how the service user signs in"
         ) from error
+    except ValueError as error:
+        raise StorageUnavailable(str(error)) from error
     session.timeout = session.timeout or TIMEOUT
     interface = region.get_interface(service) or "public"
     return Opened(

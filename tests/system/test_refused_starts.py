@@ -96,6 +96,50 @@ def test_a_configuration_that_is_a_pipe_to_which_nobody_writes_is_told(tmp_path:
     assert "nobody writes" in done.err
 
 
+CLOUD = """clouds:
+  here:
+    auth: {{auth_url: 'https://127.0.0.1:9/v3', username: a, password: b, project_name: c}}
+    cacert: {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("clouds", "authorities", "words"),
+    [
+        ("pipe", "absent", "pipe: Is a pipe"),
+        ("clouds.yaml", "absent", "absent: No such file"),
+        ("clouds.yaml", "pipe", "pipe: Is a pipe"),
+        ("clouds.yaml", "clouds.yaml", "holds no certificates"),
+    ],
+)
+@pytest.mark.parametrize("auth", ["keystone", "none"])
+def test_a_file_of_the_cloud_that_cannot_be_used_is_named_before_keystone_is_asked(
+    tmp_path: Path, clouds: str, authorities: str, words: str, auth: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "clouds.yaml").write_text(CLOUD.format(tmp_path / authorities))
+    config = tmp_path / "berth.toml"
+    store = f"[storage]\nkind = 'swift'\ndirectory = '{tmp_path / 'data'}'\n"
+    cloud = f"[openstack]\ncloud = 'here'\n[auth]\nkind = '{auth}'\n"
+    config.write_text(f"[http]\nlisten = '127.0.0.1:{free_port()}'\n{store}{cloud}")
+    variables = {"OS_CLIENT_CONFIG_FILE": str(tmp_path / clouds)}
+    done = run("berth", "serve", "--config", str(config), **variables)
+    assert done.status in {1, 2}
+    (line,) = done.err.splitlines()
+    assert words in line
+    looked = run("berth", "doctor", "--json", "--config", str(config), **variables)
+    found = {each["what"]: each["found"] for each in json.loads(looked.out)["checks"]}
+    assert words in found["service user"]
+
+
+def test_a_ledger_that_is_no_file_is_told_of(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    url = {"BERTH_LEDGER_URL": f"sqlite:///{tmp_path}/pipe"}
+    done = run("berth", "serve", "--data", str(tmp_path / "data"), **url)
+    assert (done.status, "see ledger.url" in done.err) == (1, True)
+    assert "Traceback" not in done.err
+
+
 def test_an_address_that_is_no_name_of_a_host_is_named(tmp_path: Path) -> None:
     config = tmp_path / "berth.toml"
     (tmp_path / "htpasswd").touch()

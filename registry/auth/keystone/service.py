@@ -1,12 +1,11 @@
 """The service user: who looks up names of projects, and owns objects and image records."""
 
-import warnings
 from dataclasses import dataclass
 
 from keystoneauth1.plugin import BaseAuthPlugin
-from openstack.config import OpenStackConfig
 from openstack.exceptions import ConfigException
-from openstack.warnings import RemovedInSDK60Warning
+
+from registry.clouds import find_region
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +23,9 @@ class Service:
 def as_service(cloud: str | None = None) -> Service:
     """By clouds.yaml's entry *cloud*, by OS_CLOUD, or by the OS_ variables.
 
-    Raises openstack.exceptions.ConfigException and keystoneauth1's for what is missing.
+    Raises what find_region does.
     """
-    with warnings.catch_warnings():
-        # openstacksdk 4.22 warns of its own InfluxDB support, even where nobody asks for it.
-        warnings.simplefilter("ignore", RemovedInSDK60Warning)
-        region = OpenStackConfig(app_name="berth").get_one(cloud=cloud)
+    region = find_region(cloud)
     auth = region.get_auth()
     url = region.config.get("auth", {}).get("auth_url")
     if auth is None or not url:
