@@ -1,14 +1,18 @@
 """The agent's configuration: one TOML file, checked, into frozen dataclasses."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+from hostagent import spelling
 from setspec.privileges import Privilege
 from setspec.units import Units
 from volumes.settings import StorageSettings
+
+_WORKERS: Final = 256
+"""Threads, of which each holds files and starts programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +53,18 @@ class AgentConfig:
             raise ValueError('agent.runtime must be "auto", "crun" or "runc"')
         if not re.fullmatch(r"[A-Za-z0-9]{1,4}", self.prefix):
             raise ValueError("agent.prefix must be 1 to 4 letters and digits")
-        if self.health is not None and not re.fullmatch(r"[^\s\0]+:\d{1,5}", self.health):
-            raise ValueError("agent.health must be an address and a port, as in 127.0.0.1:9317")
-        if self.workers < 1:
-            raise ValueError("agent.workers must be at least 1")
-        if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[^/\s\0]+)+", self.cgroup):
-            raise ValueError("agent.cgroup must be a path below /, as in /berth")
+        if not 1 <= self.workers <= _WORKERS:
+            raise ValueError(f"agent.workers must lie between 1 and {_WORKERS}")
+        for name in ("state", "run"):
+            spelling.hold_place(f"agent.{name}", getattr(self, name))
+        if self.state == self.run:
+            raise ValueError("agent.state outlives boots, and agent.run does not: name two places")
+        spelling.hold_socket(self.address)
+        spelling.hold_cgroup(self.cgroup)
+        if self.health is not None:
+            spelling.hold_health(self.health)
+        if self.registry is not None:
+            spelling.hold_registry(self.registry)
 
     @property
     def address(self) -> Path:
@@ -77,12 +87,8 @@ class NetworkConfig:
     """The host's own address and the network's length, as in 10.88.0.1/16: the sets' gateway."""
 
     def __post_init__(self) -> None:
-        try:
-            ipaddress.ip_interface(self.address)
-        except ValueError as error:
-            raise ValueError(f"networks.….address: {error}") from error
-        if not re.fullmatch(r"(?!\.{1,2}$)[^/:\s\0]{1,15}", self.bridge):  # as the kernel has it
-            raise ValueError("networks.….bridge must have 1 to 15 characters, no space, / or :")
+        spelling.hold_address(self.address)
+        spelling.hold_bridge(self.bridge)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,9 @@ class ImagesConfig:
     """Registries (host:port) asked without TLS; those on the loopback are so in any case."""
     ca_file: Path | None = None
     """Certificates of authorities, in PEM, beside the system's own."""
+
+    def __post_init__(self) -> None:
+        spelling.hold_plain_http(self.plain_http)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,3 +121,6 @@ class Config:
     storage: StorageSettings = field(default_factory=StorageSettings)
     networks: Mapping[str, NetworkConfig] = field(default_factory=dict)
     set: SetConfig = field(default_factory=SetConfig)
+
+    def __post_init__(self) -> None:
+        spelling.hold_apart({name: each.address for name, each in self.networks.items()})

@@ -2,13 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hostagent.cgroups import Cgroups, program
 from hostagent.config import Config
+from hostagent.files import answers, boot_of, hold_authorities, hold_places, seccomp_of
 from hostagent.wiring import own_capabilities, runtime_of
+from hosthealth.port import PortTaken, bound
+from settings.reading import ConfigError
 from sshd import kit
 from volumes.opening import explain, explain_volumes
 
@@ -37,12 +40,12 @@ def examine(config: Config) -> Iterator[Finding]:
     yield Finding(program(runtime) is not None, f"the OCI runtime is {runtime}")
     for name, package in _NEEDED:
         yield Finding(program(name) is not None, f"{name} is there (Debian: {package})")
-    yield Finding(config.agent.seccomp.exists(), f"{config.agent.seccomp} is there")
     missing = [each for each in _CAPABILITIES if each not in own_capabilities()]
     yield Finding(not missing, f"no capability is missing: {', '.join(missing) or 'none is'}")
     yield from _kernel(config)
-    for path in (config.agent.state, config.agent.run):
-        yield _private(path)
+    yield from _named(config)
+    if config.agent.state.exists() and not config.agent.state.is_dir():
+        return
     yield Finding(*explain(config.agent.state, config.storage))
     yield Finding(good=True, what=explain_volumes(config.agent.state, config.storage))
     yield Finding(good=True, what=_ssh())
@@ -67,8 +70,41 @@ def _kernel(config: Config) -> Iterator[Finding]:
         yield Finding(Path(f"/proc/self/ns/{kind}").exists(), f"the kernel has {kind} namespaces")
     most = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
     yield Finding(most >= 1, f"inotify instances: {most}, of which an agent needs one")
-    boot = config.agent.boot_id
-    yield Finding(boot.exists() and bool(boot.read_text().strip()), f"{boot} tells boots apart")
+
+
+def _named(config: Config) -> Iterator[Finding]:
+    """What the configuration names beside the agent itself."""
+    agent = config.agent
+    yield _held(lambda: seccomp_of(agent.seccomp), f"{agent.seccomp} is a seccomp profile")
+    yield _held(lambda: boot_of(agent.boot_id), f"{agent.boot_id} tells boots apart")
+    if config.images.ca_file is not None:
+        what = f"{config.images.ca_file} has certificates of authorities"
+        yield _held(lambda: hold_authorities(config.images), what)
+    places = _held(lambda: hold_places(agent), f"{agent.address} is where the API is")
+    yield places
+    if places.good:
+        for path in (agent.state, agent.run):
+            yield _private(path)
+    if agent.health is not None:
+        yield _health(agent.health, is_own=answers(agent.address))
+
+
+def _held(look: Callable[[], object], what: str) -> Finding:
+    try:
+        look()
+    except ConfigError as error:
+        return Finding(good=False, what=str(error))
+    return Finding(good=True, what=what)
+
+
+def _health(address: str, *, is_own: bool) -> Finding:
+    try:
+        bound(address).close()
+    except PortTaken as error:
+        if error.is_taken and is_own:
+            return Finding(good=True, what=f"{address} is answered: an agent runs")
+        return Finding(good=False, what=f"agent.health: {error}")
+    return Finding(good=True, what=f"{address} is free for /healthz and /metrics")
 
 
 def _private(path: Path) -> Finding:

@@ -6,7 +6,7 @@ import socket
 import struct
 from asyncio import Transport
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import uvicorn
 
 from hostagent.api import create_app
 from hostagent.config import Config
+from hostagent.files import answers, hold_places
 from hostagent.local import Local
 from hostagent.measures import complaint, count
 from hostagent.wiring import Agent, running
@@ -38,6 +39,7 @@ class _RootsOnly(LingeringHttpProtocol):
 
 def serve(config: Config) -> None:
     """Run an agent until SIGTERM or Ctrl-C; containers run on. Raises ConfigError."""
+    hold_places(config.agent)
     with (
         _listening(config.agent.address) as listener,
         running(config) as agent,
@@ -68,24 +70,23 @@ def _told(config: Config, agent: Agent) -> Iterator[None]:
 
 
 def _listening(path: Path) -> socket.socket:
-    if _answers(path):
+    if answers(path):
         raise ConfigError(f"another agent listens on {path}: set agent.socket and agent.state")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
     try:
-        listener.bind(str(path))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        _bind(listener, path)
     except OSError as error:
         listener.close()
-        raise ConfigError(f"cannot listen on {path}: {error.strerror}") from None
-    finally:
-        os.umask(before)
+        raise ConfigError(f"cannot listen on {path}: {error.strerror or error}") from None
     return listener
 
 
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
-        probe.connect(str(path))
-        return True
-    return False
+def _bind(listener: socket.socket, path: Path) -> None:
+    """Open to root alone from its first moment."""
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)

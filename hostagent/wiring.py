@@ -1,7 +1,5 @@
 """Builds an agent from its configuration; the one module that knows the adapters."""
 
-import json
-import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,12 +10,12 @@ from hostagent.adopt import Adopted, adopt
 from hostagent.bridge import Bridge, BridgeNetwork
 from hostagent.cgroups import Cgroups, program
 from hostagent.config import Config
+from hostagent.files import boot_of, hold_authorities, seccomp_of
 from hostagent.host import Host, Layout
 from hostagent.host_images import HostImages
 from hostagent.keeper import Keeper
 from hostagent.namespaces import Namespaces
 from hostagent.oci_runtime import OciRuntime
-from hostagent.ports import Json
 from hostagent.readings import Readings
 from hostagent.store import Store
 from hostagent.told import told
@@ -25,9 +23,7 @@ from hostagent.volumes import HostVolumes
 from hostagent.watch import Watch
 from hostbase.process import raise_files
 from hostimages.settings import ImageSettings, RegistrySettings
-from runspec.bundle import CAPABILITIES
 from runspec.ioctls import PROJECT_CHANGES, refuse_ioctls
-from runspec.seccomp import profile
 from settings.reading import ConfigError
 from volumes.opening import open_storage
 
@@ -46,8 +42,15 @@ class Agent:
 def running(config: Config) -> Iterator[Agent]:
     """Yield an agent; at the end it is gone, and containers run on. Raises ConfigError."""
     agent = config.agent
+    hold_authorities(config.images)
+    seccomp, boot = seccomp_of(agent.seccomp), boot_of(agent.boot_id)
     layout = Layout(agent.state, agent.run)
-    layout.make()
+    try:
+        layout.make()
+    except OSError as error:
+        raise ConfigError(
+            f"agent.state, agent.run: {error.filename} cannot be made: {error.strerror}"
+        ) from error
     cgroups = Cgroups(agent.cgroup)
     owner = {"agent": str(agent.state)}
     keepers: list[Keeper] = []
@@ -56,7 +59,6 @@ def running(config: Config) -> Iterator[Agent]:
         stack.callback(store.close)
         with told():
             storage = open_storage(agent.state, config.storage, points.reach)
-        seccomp = seccomp_of(agent.seccomp)
         images = HostImages(image_settings(config), storage.disks)
         stack.callback(images.close)
 
@@ -85,7 +87,7 @@ def running(config: Config) -> Iterator[Agent]:
             watch=watch,
             readings=Readings(),
             cgroup=agent.cgroup,
-            boot=agent.boot_id.read_text().strip(),
+            boot=boot,
             seccomp=refuse_ioctls(seccomp, PROJECT_CHANGES) if storage.by_project else seccomp,
             nofile=raise_files(),
             allowed=agent.allowed,
@@ -112,18 +114,6 @@ def image_settings(config: Config) -> ImageSettings:
         plain_http=frozenset(config.images.plain_http), ca_file=config.images.ca_file
     )
     return ImageSettings(directory=config.agent.state / "images", registries=registries)
-
-
-def seccomp_of(path: Path) -> Json:
-    """The profile for this machine; raise ConfigError where there is none."""
-    try:
-        text = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"agent.seccomp: {path} cannot be read: {error}; on Debian, the package "
-            "golang-github-containers-common has it"
-        ) from None
-    return profile(text, platform.machine(), platform.release(), CAPABILITIES)
 
 
 def own_capabilities() -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +38,15 @@ class _Brief(LingeringHttpProtocol):
 class PortTaken(Exception):
     """Nobody can listen there: where, and why."""
 
+    def __init__(self, address: str, error: Exception) -> None:
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        super().__init__(
+            f"cannot listen on {address}: {why}; name an address of this host and a port that "
+            "nobody has"
+        )
+        self.is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        """Somebody else listens there."""
+
 
 def create_app(
     complaint: Callable[[], str | None], measure: Callable[[], Iterable[Figure]]
@@ -53,20 +63,30 @@ def create_app(
     return Starlette(routes=[Route("/healthz", healthz), Route("/metrics", metrics)])
 
 
+def bound(address: str) -> socket.socket:
+    """A socket at ``host:port``, to which nobody is let yet. Raises PortTaken."""
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host.strip("[]"), int(port)))
+    except (OSError, ValueError, OverflowError) as error:
+        listener.close()
+        raise PortTaken(address, error) from None
+    return listener
+
+
 @contextlib.contextmanager
 def answering(address: str, app: Starlette) -> Iterator[None]:
     """Answer at ``host:port`` as long as this lasts. Raises PortTaken."""
-    host, _, port = address.rpartition(":")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    with bound(address) as listener:
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host.strip("[]"), int(port)))
             # Here, not in the thread: who comes from now on waits for it, and who else has just
             # bound the port (SO_REUSEADDR lets both) is told.
             listener.listen()
-        except (OSError, ValueError, OverflowError) as error:
-            raise PortTaken(f"cannot listen on {address}: {error}") from None
+        except OSError as error:
+            raise PortTaken(address, error) from None
         server = uvicorn.Server(
             uvicorn.Config(
                 app, http=_Brief, log_level="warning", access_log=False,

@@ -11,9 +11,10 @@ from registry.oci.errors import RegistryError
 from registry.oci.names import Tag, parse_repository
 
 _HOST = re.compile(
-    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9-]+)*|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?",
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9-]+)*|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?",
     re.ASCII,
 )
+_HTTPS = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class ImageReference:
         """Read *text*; raise ReferenceInvalid where it does not say registry and repository."""
         registry, slash, rest = text.partition("/")
         named = "." in registry or ":" in registry or registry == "localhost"
-        if not slash or not named or not _HOST.fullmatch(registry):
+        found = _HOST.fullmatch(registry)
+        if not slash or not named or not found or not 0 < int(found[1] or _HTTPS) < 1 << 16:
             raise ReferenceInvalid(
                 f"{text[:300]!r} names no registry; write host:port/repository:tag, "
                 "as in registry.example:5000/shop/cart:1.4"

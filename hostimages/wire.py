@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from hostbase.process import readable
 from hostimages.errors import PullCancelled, PullTooSlow, RegistryUnavailable
 from hostimages.settings import Patience, RegistrySettings
+from settings.files import read
 
 REDIRECTS = 5
 _BUFFER = 1 << 16
@@ -192,13 +194,23 @@ class Answer:
         return b"".join(pieces)
 
 
+def trusting(authorities: Path | None) -> ssl.SSLContext:
+    """TLS that trusts the system's authorities and those of a file; ValueError names the file."""
+    tls = ssl.create_default_context()
+    if authorities is not None:
+        read(authorities)
+        try:
+            tls.load_verify_locations(authorities)
+        except (ssl.SSLError, OSError) as error:
+            raise ValueError(f"{authorities}: holds no certificates in PEM") from error
+    return tls
+
+
 class Wire:
     """Connections to servers, kept for the next request."""
 
     def __init__(self, settings: RegistrySettings) -> None:
-        self._tls = ssl.create_default_context()
-        if settings.ca_file is not None:
-            self._tls.load_verify_locations(settings.ca_file)
+        self._tls = trusting(settings.ca_file)
         self._idle: dict[str, list[_Connection]] = {}
         self._lock = threading.Lock()
 

@@ -13,12 +13,33 @@ _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "risc
 
 
 def profile(text: Json, machine: str, kernel: str, capabilities: Collection[str]) -> Json:
-    """*text* for one machine (``uname -m``), kernel and set of capabilities."""
+    """*text* for one machine (``uname -m``), kernel and set of capabilities.
+
+    Raises ValueError where *text* is no such profile.
+    """
+    try:
+        _hold(text)
+        return _made(text, machine, kernel, capabilities)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError("it is no seccomp profile in Docker's spelling") from error
+
+
+def _hold(text: Json) -> None:
+    """Raise KeyError or TypeError where an action or a system call has no name."""
+    rules = text.get("syscalls") or []
+    actions = [text["defaultAction"], *(each["action"] for each in rules)]
+    names = [name for each in rules for name in each.get("names") or [each["name"]]]
+    told = isinstance(rules, list) and all(isinstance(each, str) for each in names)
+    if not told or not all(each.startswith("SCMP_ACT_") for each in actions):
+        raise TypeError
+
+
+def _made(text: Json, machine: str, kernel: str, capabilities: Collection[str]) -> Json:
     architecture = _ARCHITECTURES.get(machine, machine)
     facts = (architecture, _version(kernel), capabilities)
     rules = [
         _rule(each)
-        for each in text.get("syscalls", [])
+        for each in text.get("syscalls") or []
         if _holds(each.get("includes") or {}, *facts, empty=True)
         and not _holds(each.get("excludes") or {}, *facts, empty=False)
     ]

@@ -8,8 +8,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-_MIB: Final = 1 << 20
-MOST: Final = 16 * _MIB
+MOST: Final = 16 << 20
 """Bytes, unless said otherwise: more than any file of people, keys or certificates has."""
 
 
@@ -31,7 +30,7 @@ def read(path: Path, most: int = MOST, *, piped: bool = False) -> bytes:
     if stat.S_ISFIFO(mode) and not content:
         raise ValueError(f"{path}: Is a pipe to which nobody writes")
     if len(content) > most:
-        raise ValueError(f"{path}: has more than {most // _MIB} MiB: is it the right file?")
+        raise ValueError(f"{path}: has more than {most} bytes: is it the right file?")
     return content
 
 

@@ -33,7 +33,8 @@ class ConfigError(Exception):
 
     def __init__(self, message: str) -> None:
         line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in message)
-        super().__init__(line if len(line) <= _LINE else f"{line[:_LINE]}…")
+        half = _LINE // 2
+        super().__init__(line if len(line) <= _LINE else f"{line[:half]}…{line[-half:]}")
 
 
 class _Text(str):
@@ -64,18 +65,20 @@ def load(
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    too_deep = f"{path}: its values lie too deep in one another"
     try:
-        content = read(path, _MOST, piped=True)
+        text = read(path, _MOST, piped=True).decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    if _DEEP.search(text):
+        raise ConfigError(too_deep)
     try:
-        text = content.decode("utf-8").replace("\r\n", "\n")
-        if _DEEP.search(text):
-            raise RecursionError
         return tomllib.loads(text)
     except RecursionError as error:
-        raise ConfigError(f"{path}: its values lie too deep in one another") from error
-    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
+        raise ConfigError(too_deep) from error
+    except ValueError as error:  # no TOML, or a number of thousands of digits
         raise ConfigError(f"{path}: not TOML: {error}") from error
 
 

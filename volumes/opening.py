@@ -95,9 +95,11 @@ def explain(state: Path, settings: StorageSettings) -> tuple[bool, str]:
     what = "limits of writable layers are held by"
     if settings.writable == "directory":
         return False, 'limits of writable layers are not held: storage.writable is "directory"'
-    if (state / _IMAGE).exists():
-        return True, f"{what} a pool ({pool.kind_of(state / _IMAGE)}) in {state / _IMAGE}"
     there = next(each for each in (disks, *disks.absolute().parents) if each.exists())
+    tight = pool.tight(state / _IMAGE, settings.pool_bytes)
+    if (state / _IMAGE).exists():
+        held = f"{what} a pool ({pool.kind_of(state / _IMAGE)}) in {state / _IMAGE}"
+        return tight is None, tight or held
     own = _own(there) if settings.writable == "auto" else None
     if own:
         return True, f"{what} the {own} quotas of the file system of {there}"
@@ -106,7 +108,7 @@ def explain(state: Path, settings: StorageSettings) -> tuple[bool, str]:
     lacking = pool.lacking()
     if lacking is not None:
         return False, f"limits of writable layers cannot be held: this host has {lacking}"
-    return True, f"{what} a pool that is to be made in {state / _IMAGE}"
+    return tight is None, tight or f"{what} a pool that is to be made in {state / _IMAGE}"
 
 
 def explain_volumes(state: Path, settings: StorageSettings) -> str:

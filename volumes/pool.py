@@ -62,6 +62,27 @@ def lacking() -> str | None:
     )  # fmt: skip
 
 
+def tight(image: Path, size: int | None) -> str | None:
+    """What keeps a pool in *image* from being made, or from growing to *size*; None: nothing."""
+    there = next(each for each in image.parents if each.exists())
+    held = image.stat().st_size if image.exists() else 0
+    if size is None:
+        return None if held else _unfitting(there)
+    found = os.statvfs(there)
+    free = found.f_bavail * found.f_frsize
+    if size - held <= free:
+        return None
+    return f"storage.pool is {size} bytes, and {free} are free at {there}: say less, or free some"
+
+
+def _unfitting(directory: Path) -> str | None:
+    try:
+        _fitting(directory)
+    except NoRoom as error:
+        return str(error)
+    return None
+
+
 def _fitting(directory: Path) -> int:
     found = os.statvfs(directory)
     size: int = found.f_bavail * found.f_frsize // _SHARE // LEAST_POOL * LEAST_POOL

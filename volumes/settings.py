@@ -7,6 +7,8 @@ from setspec.units import parse_bytes
 
 LEAST_POOL: Final = 256 << 20
 """Bytes; a smaller btrfs is full of itself."""
+MOST_POOL: Final = 8192 << 40
+"""Bytes; the kernel's own bound of a file is not much further."""
 _WRITABLE = ("auto", "pool", "directory")
 _VOLUMES = ("auto", "project", "loop", "directory")
 
@@ -34,8 +36,8 @@ class StorageSettings:
         ):
             if value not in known:
                 raise ValueError(f"storage.{name} must be one of {', '.join(known)}")
-        if self.pool != "auto" and (self.pool_bytes or 0) < LEAST_POOL:
-            raise ValueError("storage.pool must be at least 256Mi")
+        if self.pool != "auto" and not LEAST_POOL <= (self.pool_bytes or 0) <= MOST_POOL:
+            raise ValueError("storage.pool must be at least 256Mi and at most 8192Ti")
 
     @property
     def pool_bytes(self) -> int | None:

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -267,10 +268,51 @@ def test_the_doctor_says_what_is_there_and_what_is_not(daemon: Daemon, tmp_path:
     assert "ok    the OCI runtime is crun" in good.stdout
     assert "/dropbear's" in good.stdout
     bad = tmp_path / "agent.toml"
-    bad.write_text(f'[agent]\nstate = "{tmp_path}"\nseccomp = "/nothing"\n')
-    told = subprocess.run([*words, str(bad)], capture_output=True, encoding="utf-8", check=False)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        health = f"127.0.0.1:{other.getsockname()[1]}"
+        bad.write_text(
+            f'[agent]\nstate = "{tmp_path}"\nseccomp = "/nothing"\nboot_id = "/dev/null"\n'
+            f'health = "{health}"\n[images]\nca_file = "{bad}"\n[storage]\npool = "8000Ti"\n'
+        )
+        told = subprocess.run(
+            [*words, str(bad)], capture_output=True, encoding="utf-8", check=False
+        )
     assert told.returncode == 1
-    assert "LACK  /nothing is there" in told.stdout
+    for lack in (
+        "agent.seccomp: /nothing cannot be used: No such file or directory; on Debian, the package",
+        "agent.boot_id: /dev/null: Is a device",
+        f"agent.health: cannot listen on {health}: Address already in use; name an address",
+        f"images.ca_file: {bad}: holds no certificates in PEM; give",
+        "storage.pool is 8796093022208000 bytes, and ",
+    ):
+        assert f"LACK  {lack}" in told.stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[agent]\nseccomp = "/dev/null"\n',
+        '[agent]\nboot_id = "/nothing"\n',
+        '[images]\nca_file = "/nothing"\n',
+        '[agent]\nrun = "/dev/null/run"\n',
+        '[agent]\nsocket = "/dev/null"\n',
+        '[agent]\nregistry = "library"\n',
+    ],
+)
+def test_what_cannot_work_is_refused_at_the_start_in_one_line(place: HostPlace, text: str) -> None:
+    places = {"state": place.state, "run": place.run, "cgroup": place.cgroup}
+    more = [f'{key} = "{value}"\n' for key, value in places.items() if f"\n{key} " not in text]
+    config = place.directory / "agent.toml"
+    config.write_text("".join(["[agent]\n", *more, *text.partition("[agent]\n")[::2]]))
+    words = [str(BIN / "berth"), "agent", "--config", str(config)]
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 2
+    said = [line for line in done.stderr.splitlines() if "the agent listens" not in line]
+    assert len(said) == 1, done.stderr
+    key = text.split("\n")[1].partition(" ")[0]
+    assert key in said[0]
 
 
 @pytest.mark.usefixtures("process")
@@ -310,6 +352,9 @@ def test_health_and_figures_are_on_a_tcp_port_and_nothing_else_is(
         assert told["berth_agent_containers_alive"] == "1"
         assert told["berth_agent_fetched_layers_total"] == "3"
         assert client.get("/sets").status_code == 404
+        words = [str(BIN / "berth"), "agent", "doctor", "--config", str(daemon.config)]
+        looked = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
+        assert f"127.0.0.1:{port} is answered: an agent runs" in looked.stdout
         second = daemon_of(place, registry, health=f"127.0.0.1:{port}", run=str(place.run / "b"),
                            state=str(place.state / "b"))  # fmt: skip
         words = [str(BIN / "berth"), "agent", "--config", str(second.config)]

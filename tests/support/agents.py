@@ -13,6 +13,7 @@ from hostagent import points
 from hostagent.adopt import Adopted, adopt
 from hostagent.bridge import Bridge, BridgeNetwork
 from hostagent.config import AgentConfig
+from hostagent.files import seccomp_of
 from hostagent.host import Host, Layout
 from hostagent.intake import take_set, take_tombstone
 from hostagent.keeper import Keeper
@@ -23,7 +24,6 @@ from hostagent.records import Attempt, AttemptState, ContainerRow, GoneRow, Oper
 from hostagent.store import Store
 from hostagent.volumes import HostVolumes
 from hostagent.watch import Watch
-from hostagent.wiring import seccomp_of
 from runspec.bundle import program
 from setspec.canonical import fingerprint
 from setspec.desired import (

@@ -16,7 +16,7 @@ _ANEW: Final = "put it away, and `berth rebuild` makes it anew"
 _ADVICE: Final = {
     sqlite3.SQLITE_CANTOPEN: _CLOSED,
     sqlite3.SQLITE_READONLY: _CLOSED,
-    sqlite3.SQLITE_IOERR: "its file or disk cannot be read and written: see ledger.url and the kernel's log",
+    sqlite3.SQLITE_IOERR: "its file or disk fails: see ledger.url and the kernel's log",
     sqlite3.SQLITE_NOTADB: f"its file is no SQLite database; if ledger.url is right, {_ANEW}",
     sqlite3.SQLITE_CORRUPT: f"its file is damaged; {_ANEW}",
 }

@@ -120,7 +120,7 @@ def test_a_secret_is_not_printed(tmp_path: Path) -> None:
         (f"a{'.a' * 100_000} = 1", "too deep"),
         (f"[a{' . a' * 100_000}]", "too deep"),
         (f"inner = {{needed = 'n', ''{'.a' * 100_000} = 1}}", "too deep"),
-        (f"a = 1 # {'x' * (1 << 20)}", "more than 1 MiB"),
+        (f"a = 1 # {'x' * (1 << 20)}", "more than 1048576 bytes"),
     ],
 )
 def test_what_is_wrong_is_told_by_its_key(tmp_path: Path, text: str, why: str) -> None:
@@ -133,9 +133,9 @@ def test_a_long_text_and_many_short_ones_are_not_too_deep(tmp_path: Path) -> Non
     assert read(tmp_path, f"names = {names}\ntext = '{'.' * 200}'").names == tuple(names)
 
 
-@pytest.mark.parametrize("key", ["a\\nb", "\\u001b[31m", "a" * 5000])
+@pytest.mark.parametrize("key", [r"a\nb", r"\u001b[31m", "a" * 5000])
 def test_a_complaint_is_one_line_that_can_be_read(tmp_path: Path, key: str) -> None:
-    with pytest.raises(ConfigError, match="no such key|…$") as told:
+    with pytest.raises(ConfigError, match="no such key in the top level") as told:
         read(tmp_path, f'"{key}" = 1')
     assert str(told.value).isprintable()
     assert len(str(told.value)) < 1000

@@ -54,7 +54,10 @@ def test_layers_of_before_are_not_hidden_by_a_pool(state: Path) -> None:
 
 def test_a_btrfs_that_counts_needs_no_pool_and_one_that_does_not_is_left_alone() -> None:
     with small_disk(256 * MIB, "btrfs") as disk:
-        assert "to be made" in explain(disk, StorageSettings())[1]
+        held, why = explain(disk, StorageSettings())
+        assert (held, "of which a fifth would be a pool" in why) == (False, True)
+        held, why = explain(disk, SMALL)
+        assert (held, f"are free at {disk}: say less" in why) == (False, True)
         btrfs.enable(disk)
         assert explain(disk, StorageSettings())[1].startswith(
             "limits of writable layers are held by the btrfs quotas"
