@@ -14,8 +14,8 @@ from runspec.bundle import limits_of
 from setspec.desired import Level
 from setspec.normal import Workload
 
-CREATE_TRIES: Final = 3
-"""After so many a gray update is rolled back."""
+TRIES: Final = 3
+"""After so many in which its new attempt is not made, or not started, a gray update goes back."""
 
 
 def make(draft: Draft) -> bool:
@@ -106,7 +106,7 @@ def gives_up(seen: Seen, attempt: Attempt) -> bool:
     name = attempt.container
     if seen.container(name).next != attempt.id or _failed(seen, name):
         return False
-    return seen.failures(f"create {name}") >= CREATE_TRIES
+    return seen.failures(f"create {name}") >= TRIES
 
 
 def _settle(draft: Draft, attempt: Attempt, workload: Workload) -> bool:
@@ -179,10 +179,7 @@ def _replace(draft: Draft, name: str, current: Attempt) -> None:
             trouble = seen.troubles[f"create {name}"]
             _roll_back(draft, new, f"cannot be made: {trouble.text}")
     elif new.state is AttemptState.CREATED:
-        if seen.runs(current):
-            end_attempt(draft, current)
-        else:
-            draft.add(attempts.Start(new.set, new.id))
+        _change_over(draft, current, new)
     elif new.stopping_at is not None:  # by a stop or a reboot; so it is not to blame
         end_attempt(draft, new, disk=True)
     elif new.state is AttemptState.ENDED:
@@ -190,6 +187,17 @@ def _replace(draft: Draft, name: str, current: Attempt) -> None:
         _roll_back(draft, new, f"{how} before it was ready")
     else:
         _trial(draft, new)
+
+
+def _change_over(draft: Draft, current: Attempt, new: Attempt) -> None:
+    """The new one is started as soon as the old one has ended."""
+    seen, start = draft.seen, attempts.Start(new.set, new.id)
+    if seen.runs(current):
+        end_attempt(draft, current)
+    elif seen.failures(start.key) >= TRIES:
+        _roll_back(draft, new, f"cannot be started: {seen.troubles[start.key].text}")
+    else:
+        draft.add(start)
 
 
 def _trial(draft: Draft, new: Attempt) -> None:

@@ -101,6 +101,25 @@ def test_a_created_container_has_not_run_an_instruction_until_it_is_started(benc
     assert bench.log("a1").count("hello") == 1
 
 
+def test_a_runtime_that_says_well_and_starts_nothing_is_not_believed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.create("a1", "/bin/sleep", "1000")
+    program = bench.runtime._program
+    idle = bench.place.directory / "idle"
+    idle.write_text(f'#!/bin/sh\n[ "$3" = start ] || exec {program.path} "$@"\n')
+    idle.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "path", str(idle))
+        for _ in range(2):
+            with pytest.raises(RuntimeFailed, match="has not started"):
+                bench.runtime.start("a1")
+    with monkeypatch.context() as patch:  # of one that has started nothing more is asked
+        patch.delattr(OciRuntime, "status")
+        bench.runtime.start("a1")
+    assert bench.runtime.status("a1") == "running"
+
+
 def test_a_signal_ends_it_and_the_monitor_writes_down_which(bench: Bench) -> None:
     made = bench.run("a1", "/bin/sleep", "1000")
     assert made.init.signal(9)

@@ -150,7 +150,7 @@ class Life:
         self.world.lapse(self.draw(0.1, 1.0, 5.0, 70.0))
 
     def update(self) -> None:
-        self.take(self.drawn(self.desired, self.draw("12", "12bcd", "1b", "2c")))
+        self.take(self.drawn(self.desired, self.draw("12", "12bcde", "1b", "2c", "1e")))
 
     def level(self) -> None:
         level = self.draw(*Level, Level.RUNNING, Level.RUNNING)
@@ -370,7 +370,7 @@ def go_back(home: Path, seed: int) -> None:
         world.answers = 1.0
         life = Life(world, seed)
         life.converge()
-        images = other_images(life, "b", "c")
+        images = other_images(life, "b", "c", "e")
         for _ in range(12):
             what = life.draw(
                 life.settle, life.pass_time, life.die, life.fail, life.restart, life.crash
@@ -395,7 +395,7 @@ def lose_store(home: Path, seed: int) -> None:
         disks = {
             name: seen.attempts[row.current or ""].disk for name, row in seen.containers.items()
         }
-        images = other_images(life, "1", "2", "b", "b", "c")
+        images = other_images(life, "1", "2", "b", "b", "c", "e")
         for _ in range(life.draw(1, 2, 4, 8)):
             life.draw(life.die, life.die, life.pass_time)()
         labels = life.agent.host.layout.sets.glob("*/containers/*/*/label.json")

@@ -29,7 +29,7 @@ from hostbase.process import Known
 from runspec.limits import Limits
 from setspec.desired import DesiredSet, Port
 from support import agents
-from support.hostworld import BAD, MISSING, Process, World
+from support.hostworld import BAD, IDLE, MISSING, Process, World
 
 ROUNDS = 400
 """More plans without a pause are a plan that does not come to an end."""
@@ -62,6 +62,8 @@ class ModelRuntime:
     def start(self, attempt: str) -> None:
         self._world.try_it()
         process = self._world.processes[attempt]
+        if process.digest[7] in IDLE:
+            raise RuntimeFailed("the runtime says well, and it has not started")
         twins = [each for each in self._world.processes.values()
                  if each.disk == process.disk and each.started and each.alive]  # fmt: skip
         assert twins in ([], [process]), "two on one disk"

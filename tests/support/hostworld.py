@@ -11,8 +11,8 @@ from typing import Any
 from hostagent import records
 from hostagent.errors import NotHere, RuntimeFailed, StepFailed
 
-GOOD, BAD, MISSING, STUBBORN = "12", "b", "c", "d"
-"""What runs until it is told to end, ends at once, cannot be made, and has to be killed."""
+GOOD, BAD, MISSING, STUBBORN, IDLE = "12", "b", "c", "d", "e"
+"""What runs until it is told to end, ends at once, cannot be made, must be killed, never starts."""
 
 
 class Died(BaseException):

@@ -49,6 +49,14 @@ CHANGES: dict[str, Case] = {
         [],
     ),
     "what replaces it is made": (lambda: gray(CREATED), ["stop a0"]),
+    "what replaces it could not be started yet": (
+        lambda: gray(CREATED).attempt("c0", ENDED).trouble("start n0", count=2, wait=-1),
+        ["start n0"],
+    ),
+    "what replaces it cannot be started": (
+        lambda: gray(CREATED).attempt("c0", ENDED).trouble("start n0", count=3),
+        ["roll-back n0"],
+    ),
     "what replaces it runs": (
         lambda: gray(STARTED, started_at=NOW).attempt("c0", ENDED).wants(
             {"image": "shop:2", **ONE_SECOND}, {}
