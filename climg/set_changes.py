@@ -13,7 +13,7 @@ from climg import output
 from climg.agentcall import Agent, path_of
 from climg.asking import make_sure
 from climg.errors import Refused, Unavailable, WrongUsage
-from climg.set_views import Container, Json, Set, agent_of
+from climg.set_views import Container, Json, Set, agent_of, doing
 from climg.text import one_line
 
 Containers = Annotated[
@@ -256,7 +256,10 @@ def _changer(action: str) -> Callable[..., None]:
         context: typer.Context, name: Set, wait: Wait = False, as_json: Json = False
     ) -> None:
         agent = agent_of(context)
-        _tell(agent, agent.call("POST", path_of(name, action)), as_json, wait=wait)
+        told = agent.call("POST", path_of(name, action))
+        if not (wait or as_json):
+            told["state"] = doing(action, told)
+        _tell(agent, told, as_json, wait=wait)
 
     return change
 

@@ -34,6 +34,13 @@ _CONTAINERS = (
     Column("Memory", leaves=5),
 )
 
+_DOING = {
+    "start": "starting",
+    "stop": "stopping",
+    "suspend": "suspending",
+    "resume": "resuming",
+}
+
 
 def add_to(app: typer.Typer) -> None:
     """Give *app* these commands."""
@@ -124,6 +131,14 @@ def show(context: typer.Context, name: Set, as_json: Json = False) -> None:
     ]
     width = output.width()
     output.lines([*tables.pairs(plain, width), *tables.counted(_CONTAINERS, rows, width)])
+
+
+def doing(action: str, told: dict[str, Any]) -> str:
+    """The state of a set after an *action*; its own is that of before until the agent has begun."""
+    state = str(told["state"])
+    stands = state in {"suspended", "stopped"}  # what a reboot has stopped is not suspended
+    is_former = {"running": stands, "suspended": not stands}.get(told["level"], state != "stopped")
+    return _DOING[action] if is_former else state
 
 
 def _images(found: dict[str, Any]) -> Iterator[str]:

@@ -106,6 +106,8 @@ def test_a_trouble_names_its_container_and_what_is_suspended_says_so(daemon: Dae
     daemon.climg("set-update-image", "shop", "c1", "shop:absent", check=False)
     wait_until(lambda: "no manifest absent" in daemon.show("shop").get("reason", ""), "the reason")
     daemon.climg("set-update", "shop", "-", "--wait", stdin=json.dumps(shop({}, {}, networks=[])))
+    told = daemon.climg("set-suspend", "shop").stdout.split()
+    assert told[1] in {"suspending", "suspended"}
     daemon.climg("set-suspend", "shop", "--wait")
     refused = daemon.climg("set-exec", "shop", "-c", "c0", "--", "id", check=False)
     assert "the set is suspended: resume it first" in refused.stderr
