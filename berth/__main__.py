@@ -2,10 +2,10 @@
 
 import errno
 import os
-import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from outset.loading import give_up_output, loading
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -16,15 +16,9 @@ OF_OUTPUTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, e
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun that would want to be ended
-    if not os.environ.get("COLUMNS", "1").strip("0"):  # some terminals say so: nothing would show
-        del os.environ["COLUMNS"]
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by the caller
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end
     is_agents = sys.argv[1:2] == ["agent"]
-    app = _agent() if is_agents else _registry()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with loading():
+        app = _agent() if is_agents else _registry()
     try:
         try:
             app(
@@ -57,7 +51,7 @@ def _told(error: OSError) -> int:
     if error.filename is not None:
         why = f"{error.filename}: {why}"
     elif error.errno in OF_OUTPUTS:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more
+        give_up_output()
         why = f"cannot print: {why}"
     sys.stderr.write(f"berth: {why}\n")
     return 1

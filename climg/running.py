@@ -2,23 +2,19 @@
 
 import io
 import logging
-import os
 import sys
-from pathlib import Path
 
 import typer
 
 from climg.commands import app
 from climg.errors import ClimgError
 from climg.text import one_line
+from outset.loading import give_up_output
 
 
 def run() -> None:
     """Run the command line, and exit."""
     logging.getLogger().addHandler(logging.NullHandler())  # libraries' warnings are told as errors
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by the caller
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a locale may lack the lines of a tree
@@ -42,7 +38,7 @@ def _run() -> int:
         _tell("broken off")
         return 1
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more
+        give_up_output()
         _tell(f"cannot print: {error.strerror or error}")
         return 1
     return status if isinstance(status, int) else 0

@@ -109,3 +109,14 @@ def test_what_serve_says_of_climg_can_be_pasted(tmp_path: Path) -> None:
             check=False,
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_who_reads_no_further_what_a_count_says_is_no_fault() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        words = [ROOT / "scripts" / "thin"]
+        done = subprocess.run(words, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+    assert done.stderr == b""

@@ -1,0 +1,1 @@
+"""How commands begin, before the half second in which they load (knows nobody)."""
