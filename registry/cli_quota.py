@@ -60,10 +60,8 @@ def _tell(used: dict[str, Usage], *, as_json: bool) -> None:
         typer.echo(json.dumps({name: asdict(each) for name, each in used.items()}))
         return
     for name, each in used.items():
-        typer.echo(
-            f"{name}: {each.bytes} bytes, of these {each.trash} in the trash; {each.reserved} "
-            f"reserved; {each.repositories} repositories, {each.tags} tags"
-        )
+        typer.echo(f"{name}: {each.repositories} repositories, {each.tags} tags")
+        typer.echo(f"  {each.bytes} bytes, {each.trash} in the trash, {each.reserved} reserved")
 
 
 async def _usage(settings: Config) -> dict[str, Usage]:

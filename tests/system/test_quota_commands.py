@@ -77,6 +77,8 @@ def test_a_limit_is_set_seen_held_and_outlives_the_ledger(server: Server, climg:
             "bytes": used, "trash": 0, "reserved": 0, "repositories": 1, "tags": 1,
         }  # fmt: skip
         assert server.run("quota", "--check") == "all counters are exact\n"
+        told = "library: 1 repositories, 1 tags\n  {} bytes, 0 in the trash, 0 reserved\n"
+        assert server.run("quota") == told.format(used)
         server.stop()
         for path in server.data.glob("ledger.db*"):
             path.unlink()
