@@ -27,13 +27,13 @@ class CannotReach(Exception):
     """A file in an image is not what can be read, or written: which, and why."""
 
 
-def read(root: Path, path: str) -> bytes:
-    """A regular file of at most LIMIT bytes; empty where there is none. Raises CannotReach."""
+def read(root: Path, path: str, absent: bytes = b"") -> bytes:
+    """A regular file of at most LIMIT bytes; *absent* where there is none. Raises CannotReach."""
     with _root(root) as top:
         try:
             handle = _open(top, path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
-            return b""
+            return absent
         except OSError as error:
             raise CannotReach(f"{path} in the image cannot be read: {error.strerror}") from None
         try:

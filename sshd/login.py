@@ -13,14 +13,18 @@ from typing import Final
 from runspec.limits import CannotRun
 from runspec.users import Account, find
 
-READ: Final = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/shells")
-"""The files of an image that this is made out of."""
+READ: Final = {
+    "/etc/passwd": "",
+    "/etc/shadow": "",
+    "/etc/group": "",
+    "/etc/shells": "/bin/sh\n/bin/csh\n",
+}
+"""The files of an image that this is made out of, and what an absent one stands for:
+getusershell(3) knows two shells then, and none where the file is empty."""
 GROUP: Final = "berth-ssh"
 """The group of those whom dropbear lets in."""
 _FIRST_GROUP: Final = 1 << 30
 _NOBODY_COMES_IN: Final = "*"
-_SHELLS: Final = ("/bin/sh", "/bin/csh")
-"""What getusershell(3) takes for known where there is no /etc/shells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +51,21 @@ def root_of(image: Mapping[str, str]) -> Account:
 
 
 def replaced(image: Mapping[str, str], login: Login) -> dict[str, str]:
-    """Files by their paths, as sshd is to see them; *image* has those of READ, empty if absent.
+    """Files by their paths, as sshd is to see them; *image* has all of READ.
 
     Raises CannotRun where root has no shell.
     """
     made = {"/etc/shadow": shadow(image["/etc/shadow"], login.password)}
     shell = _shell(image["/etc/passwd"])
     if shell is None:
+        shell = "/bin/sh"
         made["/etc/passwd"] = f"root:x:0:0:root:/root:/bin/sh\n{image['/etc/passwd']}"
     elif shell.rpartition("/")[2] in {"nologin", "false"}:
         raise CannotRun(
             f"ssh: root's shell in the image is {shell}: build the image with another one"
         )
-    elif shell not in _shells(image["/etc/shells"]):
-        shells = image["/etc/shells"] or "".join(f"{each}\n" for each in _SHELLS)
-        made["/etc/shells"] = f"{shells.rstrip()}\n{shell}\n"
+    if shell not in _shells(image["/etc/shells"]):
+        made["/etc/shells"] = f"{image['/etc/shells'].rstrip()}\n{shell}\n"
     return made
 
 
@@ -91,7 +95,7 @@ def has_account(passwd: str, name: str) -> bool:
 
 def _shells(text: str) -> tuple[str, ...]:
     """What getusershell(3) finds: of each line the first path, none behind a #."""
-    return tuple(re.findall(r"^[^#/\n]*(/[^\s#]*)", text, re.MULTILINE)) if text else _SHELLS
+    return tuple(re.findall(r"^[^#/\n]*(/[^\s#]*)", text, re.MULTILINE))
 
 
 def _shell(passwd: str) -> str | None:

@@ -43,7 +43,9 @@ def lay_out(
     """
     root = Path(container["root"]["path"])
     try:
-        image = {path: _text(inroot.read(root, path)) for path in READ}
+        image = {
+            path: _text(inroot.read(root, path, absent.encode())) for path, absent in READ.items()
+        }
         seen = replaced(image, login)
         has_own = inroot.is_program(root, bundle.IMAGES_SSHD)
         if has_own and has_account(image["/etc/passwd"], "sshd"):

@@ -22,7 +22,7 @@ ROOT = "root:x:0:0::/root:/bin/sh\n"
 LOGIN = Login(keys=("ssh-ed25519 AAAA me",), password="$6$salt$hash")  # noqa: S106
 
 
-def image(accounts: str = "", shells: str = "") -> dict[str, str]:
+def image(accounts: str = "", shells: str = READ["/etc/shells"]) -> dict[str, str]:
     named = {"/etc/passwd": accounts, "/etc/shells": shells, "/etc/group": "root:x:0:\n"}
     return {**dict.fromkeys(READ, ""), **named}
 
@@ -44,6 +44,8 @@ def image(accounts: str = "", shells: str = "") -> dict[str, str]:
             {"/etc/shadow", "/etc/shells"},
         ),
         (image(ROOT, shells="\n"), {"/etc/shadow", "/etc/shells"}),
+        (image(ROOT, shells=""), {"/etc/shadow", "/etc/shells"}),
+        (image(shells="/bin/ash\n"), {"/etc/shadow", "/etc/shells", "/etc/passwd"}),
         (image(ROOT, shells="  /bin/sh#usual\n"), {"/etc/shadow"}),
     ],
 )
@@ -52,7 +54,7 @@ def test_of_etc_only_that_is_another_which_must_be(seen: dict[str, str], paths: 
     assert set(made) == paths
     assert made.get("/etc/passwd", ROOT).startswith("root:x:0:0:")
     if "/etc/shells" in made:
-        shell = seen["/etc/passwd"].strip().rpartition(":")[2]
+        shell = seen["/etc/passwd"].strip().rpartition(":")[2] or "/bin/sh"
         assert made["/etc/shells"].endswith(f"\n{shell}\n")
 
 
