@@ -172,14 +172,16 @@ def _put_container(host: Host, set_id: str, name: str, found: list[tuple[Attempt
     started = [each for each, _ in found if each.state is AttemptState.STARTED]
     own = [each for each, role in found if role != "next"]
     beside = [each for each, role in found if role == "next"]
-    current = next((each for each in own if each in started), (own or beside)[0])
+    current = max(own or beside, key=lambda each: (each in started, each.generation))
     rows = host.store.rows(ContainerRow, set=set_id, name=name)
     row = rows[0] if rows else ContainerRow(set=set_id, name=name, was_ready=bool(started))
     if row.current is None:
         row = replace(row, current=current.id, attempts=max(row.attempts, len(found)))
         if own and beside:  # a gray update, which goes on
             row = replace(row, next=beside[0].id, good=current.id)
-        host.store.put(row)
+        path = host.layout.failed(set_id, name)
+        failed = _read(path) if path.exists() else None
+        host.store.put(replace(row, **failed["failed"]) if failed else row)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

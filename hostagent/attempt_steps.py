@@ -68,7 +68,7 @@ class Make(Step):
             else:
                 changed = replace(changed, current=attempt.id)
             host.store.put(changed, attempt)
-        _label(host, attempt, "next" if self.replaces else "current")
+        label(host, attempt, "next" if self.replaces else "current")
         return attempt
 
     def act(self, host: Host, intent: Attempt) -> tuple[Attempt, Made]:
@@ -242,7 +242,7 @@ class Remove(AttemptStep):
     inner: ClassVar = ("remove:deleted",)
 
     def act(self, host: Host, _: None) -> None:
-        attempt = self.found(host)
+        attempt, row = self.found(host), self.container(host)
         host.runtime.delete(self.set, self.attempt)
         points.reach("remove:deleted")
         host.watch.forget(self.attempt)
@@ -250,7 +250,14 @@ class Remove(AttemptStep):
         host.runtime.forget_exit(self.attempt)
         if self._takes_disk(host):
             host.images.remove(attempt.disk)
-        remove_tree(host.layout.attempt(self.set, attempt.container, self.attempt))
+        if self._takes_disk(host) or self.attempt not in {row.current, row.good}:
+            remove_tree(host.bundle(attempt))
+            return
+        for path in host.bundle(attempt).glob("*"):  # its disk has a label, as long as it stays
+            if path.is_dir() and not path.is_symlink():
+                remove_tree(path)
+            elif path.name != "label.json":
+                path.unlink()
 
     def confirm(self, host: Host, _: None) -> None:
         row = self.container(host)
@@ -288,34 +295,6 @@ class Remove(AttemptStep):
 
 
 @dataclass(frozen=True, slots=True)
-class Promote(AttemptStep):
-    """A gray update was good: the new attempt is the container now."""
-
-    def act(self, host: Host, _: None) -> None:
-        _label(host, self.found(host), "current")
-
-    def confirm(self, host: Host, _: None) -> None:
-        row = self.container(host)
-        host.store.put(
-            replace(row, current=self.attempt, next=None, good=None, was_ready=True, crashes=0)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class RollBack(AttemptStep):
-    """A gray update failed: this generation of the container is never tried again."""
-
-    generation: int
-    """The one that was seen to fail: another may have come since."""
-    reason: str
-
-    def confirm(self, host: Host, _: None) -> None:
-        digest = self.found(host).digest
-        row = replace(self.container(host), failed_generation=self.generation, crashes=0)
-        host.store.put(replace(row, failed_reason=self.reason, failed_digest=digest))
-
-
-@dataclass(frozen=True, slots=True)
 class Update(AttemptStep):
     """Change an attempt's limits while it runs."""
 
@@ -328,7 +307,7 @@ class Update(AttemptStep):
         host.store.put(replace(self.found(host), limits=json.dumps(asdict(self.limits))))
 
 
-def _label(host: Host, attempt: Attempt, role: str) -> None:
+def label(host: Host, attempt: Attempt, role: str) -> None:
     """Write down by which a lost store is made again: what it was made of, and what it is."""
     intended = replace(attempt, state=AttemptState.INTENDED)
     text = {"attempt": asdict(intended), "role": role}

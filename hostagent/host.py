@@ -90,6 +90,10 @@ class Layout:
         key = self.set(set_id) / "ssh" / "host_key"
         return Place(home=self.run / "ssh" / set_id, key=key, kits=self.state / "ssh")
 
+    def failed(self, set_id: str, container: str) -> Path:
+        """Which generation of a container has failed."""
+        return self.set(set_id) / "containers" / container / "failed.json"
+
     def attempt(self, set_id: str, container: str, attempt: str) -> Path:
         """An attempt's bundle."""
         return self.set(set_id) / "containers" / container / attempt

@@ -3,6 +3,7 @@
 from typing import Final
 
 from hostagent import attempt_steps as attempts
+from hostagent import gray_steps as gray
 from hostagent.draft import Draft
 from hostagent.ending import end_attempt
 from hostagent.login_steps import CreateLogin
@@ -204,7 +205,7 @@ def _trial(draft: Draft, new: Attempt) -> None:
     """The new one runs: it becomes ready in time, or is rolled back."""
     workload = workload_of(new.spec)
     if _settle(draft, new, workload):
-        draft.add(attempts.Promote(new.set, new.id))
+        draft.add(gray.Promote(new.set, new.id))
         return
     if any(isinstance(step, attempts.NoteReady) for step in draft.steps):
         return
@@ -222,6 +223,6 @@ def _roll_back(draft: Draft, new: Attempt, why: str) -> None:
     """What was made for a generation speaks against no later one, which is tried by its own."""
     generation = draft.seen.row.generation
     if new.generation == generation:
-        draft.add(attempts.RollBack(new.set, new.id, generation, why))
+        draft.add(gray.RollBack(new.set, new.id, generation, why))
     else:
         end_attempt(draft, new, disk=True)

@@ -162,6 +162,31 @@ def test_a_store_that_is_lost_while_a_new_one_is_on_trial_takes_no_way_back_with
         agent.delete(newer)
 
 
+def test_a_store_that_is_lost_while_a_set_is_stopped_takes_no_disk_with_it(
+    place: HostPlace,
+) -> None:
+    desired = placed(shop({}))
+    with running_agent(place) as agent:
+        agent.take(desired)
+        agent.wait_running(desired)
+        first = agent.current(desired, "c0")
+        (agent.root(desired, "c0") / "written").write_text("by the application")
+        agent.take(at(desired, Level.STOPPED))
+        wait_until(lambda: not agent.attempts(desired), "the stop")
+    bundle = place.state / "sets" / desired.set / "containers" / "c0" / first.id
+    assert [path.name for path in bundle.iterdir()] == ["label.json"]
+    for path in place.state.glob("agent.db*"):
+        path.unlink()
+    with running_agent(place) as agent:
+        agent.take(at(desired, Level.STOPPED))
+        agent.take(desired)
+        agent.wait_running(desired)
+        assert agent.current(desired, "c0").disk == first.disk
+        assert (agent.root(desired, "c0") / "written").read_text() == "by the application"
+        wait_until(lambda: not bundle.exists(), "the end of what was before")
+        agent.delete(desired)
+
+
 def test_after_a_reboot_nothing_starts_before_the_shim_was_heard(place: HostPlace) -> None:
     desired, frozen = placed(shop({})), placed(shop({}))
     with running_agent(place) as agent:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
-from hostagent import attempt_steps, login_steps, points, set_steps
+from hostagent import attempt_steps, gray_steps, login_steps, points, set_steps
 from hostagent.intake import take_set, take_tombstone
 from hostagent.records import SetRow, Trouble
 from hostagent.step import Step
@@ -32,7 +32,7 @@ from support.hostplaces import HostPlace, host_place
 
 SECONDS = 120.0
 _DONE, _FAILED = 0, 3
-_ = (attempt_steps, login_steps, set_steps)  # the steps that there are
+_ = (attempt_steps, gray_steps, login_steps, set_steps)  # the steps that there are
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hostagent import attempt_steps as attempts
+from hostagent import gray_steps as gray
 from hostagent import recipes, reconcile, running
 from hostagent import set_steps as sets
 from hostagent.login_steps import CreateLogin
@@ -174,10 +175,10 @@ def check_needs(seen: Seen, step: object) -> None:
             step, attempts.Probe | attempts.Stop | attempts.Update | attempts.NoteReady
         ):
             assert seen.runs(attempt)
-        elif isinstance(step, attempts.Promote):
+        elif isinstance(step, gray.Promote):
             assert seen.runs(attempt)
             assert (row.next, attempt.ready_at is None) == (attempt.id, False)
-        elif isinstance(step, attempts.RollBack):
+        elif isinstance(step, gray.RollBack):
             assert row.next == attempt.id
             assert row.failed_generation != step.generation == seen.row.generation
         elif isinstance(step, attempts.Remove):
