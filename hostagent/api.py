@@ -6,11 +6,13 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from hostagent import image_routes, volume_routes
+from hostagent.bodies import BoundedBodies
 from hostagent.describe import describe
 from hostagent.errors import Conflict, DiskFailed, HostError, NotHere, Refused
 from hostagent.local import Local
@@ -54,7 +56,13 @@ def create_app(local: Local, images: Any) -> Starlette:
             *volume_routes.ROUTES,
             Route("/healthz", healthz),
         ],
-        exception_handlers={HostError: _told, OSError: _told, DocumentInvalid: _faults},
+        exception_handlers={
+            HostError: _told,
+            OSError: _told,
+            DocumentInvalid: _faults,
+            ClientDisconnect: _unheard,
+        },
+        middleware=[Middleware(BoundedBodies)],
     )
     app.state.local = local
     app.state.images = images
@@ -296,3 +304,7 @@ async def _told(_: Request, error: Exception) -> Response:
 async def _faults(_: Request, error: Exception) -> Response:
     assert isinstance(error, DocumentInvalid)
     return JSONResponse(error.as_json(), 400)
+
+
+async def _unheard(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # who has gone hears nothing

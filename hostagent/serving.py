@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
@@ -22,11 +22,14 @@ from hostagent.wiring import Agent, running
 from hosthealth.agent import figures
 from hosthealth.port import PortTaken, answering
 from hosthealth.port import create_app as health_app
-from lingering.protocol import LingeringHttpProtocol
+from lingering.bounded import BoundedHttpProtocol
 from settings.reading import ConfigError
 
+_AT_ONCE: Final = 512
+"""Connections, of which many may follow output; further ones are told to come later."""
 
-class _RootsOnly(LingeringHttpProtocol):
+
+class _RootsOnly(BoundedHttpProtocol):
     """HTTP with whoever is root, or who the agent is (unix(7), SO_PEERCRED); nobody else."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -46,7 +49,10 @@ def serve(config: Config) -> None:
         _told(config, agent),
     ):
         local = Local(agent.host, agent.keeper, config)
-        options: dict[str, Any] = {"http": _RootsOnly, "log_level": "warning", "access_log": False}
+        options: dict[str, Any] = {
+            "http": _RootsOnly, "log_level": "warning", "access_log": False,
+            "limit_concurrency": _AT_ONCE,
+        }  # fmt: skip
         app = create_app(local, agent.images)
         gc.collect()
         gc.freeze()  # what is here by now stays, and need not be looked through again and again

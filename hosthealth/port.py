@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from hosthealth.figures import CONTENT_TYPE, Figure, text
-from lingering.protocol import LingeringHttpProtocol
+from lingering.bounded import BoundedHttpProtocol
 
 _AT_ONCE: Final = 16
 """Connections; further ones are told to come later."""
@@ -23,7 +23,7 @@ _PATIENCE: Final = 10.0
 """Seconds of a connection: who says little or nothing keeps none that others want."""
 
 
-class _Brief(LingeringHttpProtocol):
+class _Brief(BoundedHttpProtocol):
     """One connection, which ends in time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +15,7 @@ _MIB = 2**20
 _INTEGER_LIMIT: Final = 2**63 - 1
 _INTEGER_DIGITS = 20
 _NAME_LIMIT = 255
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,9 @@ def read(raw: bytes | str, bounds: Bounds) -> JsonObject:
     value: object = None
     try:
         text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
+        if _beyond(text, bounds) and (fault := _beyond(_STRING.sub("", text), bounds)):
+            faults.add(fault)
+            faults.refuse_if_any()
         value = json.loads(
             text, object_pairs_hook=_Members.of, parse_int=_integer, parse_constant=_no_constant
         )
@@ -61,6 +66,18 @@ def read(raw: bytes | str, bounds: Bounds) -> JsonObject:
     return copy(value, bounds)
 
 
+def _beyond(text: str, bounds: Bounds) -> Fault | None:
+    """Whether JSON without strings is too deep or has too many values, before there are any.
+
+    An empty object is a hundred times as large as its text. Each value but the first stands behind
+    a comma or is the first one in another.
+    """
+    commas, opened = text.count(","), text.count("[") + text.count("{")
+    if max(commas, opened) <= bounds.values:
+        return None
+    return _too_deep((), bounds) if opened > (commas + 1) * bounds.depth else _too_many(bounds)
+
+
 def copy(value: object, bounds: Bounds) -> JsonObject:
     """A plain, own copy of *value*: a JSON object within *bounds*, whole numbers as int.
 
@@ -71,7 +88,7 @@ def copy(value: object, bounds: Bounds) -> JsonObject:
     try:
         copied = walk.copy(value, ())
     except _Enough:
-        walk.faults.add(_whole("values", f"has more than {bounds.values} values", ""))
+        walk.faults.add(_too_many(bounds))
     walk.faults.refuse_if_any()
     if not isinstance(copied, dict):
         walk.faults.add(_whole("type", "is no object", "A document is a JSON object"))
@@ -183,6 +200,10 @@ def _no_constant(_: str) -> float:
 def _too_deep(path: Path, bounds: Bounds) -> Fault:
     why = f"At most {bounds.depth} objects and lists stand inside one another"
     return Fault(path, "depth", "is nested too deeply", why, "Write it flatter")
+
+
+def _too_many(bounds: Bounds) -> Fault:
+    return _whole("values", f"has more than {bounds.values} values", "")
 
 
 def _whole(rule: str, what: str, why: str) -> Fault:

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
 
+from lingering import bounded
 from registry.oci.digest import Digest
 from registry.v2api import protocol
 from support.builders import image
@@ -114,7 +115,7 @@ def test_a_body_that_stops_is_given_up(address: str) -> None:
 
 
 async def test_a_head_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(bounded, "HEAD_SECONDS", 0.3)
     http = protocol.BoundedHttpProtocol
     config = uvicorn.Config(
         PlainTextResponse("OK"), http=http, ws="none", lifespan="off", log_config=None

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,43 @@ def test_who_is_refused_in_the_middle_of_a_body_may_send_it_and_reads_why(daemon
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.connect(str(daemon.socket))
             assert_answered_while_sending(client, request, status)
+
+
+def test_bodies_and_heads_without_an_end_take_no_memory_and_leave_no_traceback(
+    daemon: Daemon,
+) -> None:
+    pid = next(pid for pid, each in daemon.place.processes().items() if "berth agent" in each)
+    piece = b"a" * (1 << 20)
+    chunked = b"POST /sets HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    values = b"[" + b"{}," * 1_390_000 + b"0]"
+    document = b"POST /sets HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(values)
+    before = peak(pid)
+    for head, each, status in (
+        (chunked, b"100000\r\n" + piece + b"\r\n", b" 413 "),
+        (b"GET /sets HTTP/1.1\r\nHost: a\r\nX: ", piece, b" 431 "),
+    ):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(daemon.socket))
+            client.sendall(head)
+            with contextlib.suppress(OSError):
+                for _ in range(300):
+                    client.sendall(each)
+            assert status in client.recv(4096)
+    with asked(daemon, (document + values).decode()) as links:
+        for link in links:
+            link.settimeout(60)
+            assert link.recv(4096).split()[1] in {b"400", b"503"}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(str(daemon.socket))
+        client.sendall(chunked)
+    assert peak(pid) - before < 200 << 10
+    assert "Traceback" not in daemon.tail()
+
+
+def peak(pid: int) -> int:
+    """KiB of memory that a process had at most."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(each.split()[1]) for each in lines if each.startswith("VmHWM"))
 
 
 def count_of(daemon: Daemon, words: str) -> int:

@@ -108,6 +108,20 @@ def test_a_million_brackets_are_too_deep(opening: str) -> None:
     assert {rule for _, rule, _ in faults(opening * 500_000)} <= {"depth", "json"}
 
 
+@pytest.mark.parametrize("value", ["{}", "[]", "0", '""', '{"a":[{}]}'])
+def test_values_beyond_the_bound_are_told_before_there_are_any(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    text = f'{{"a": [{",".join([value] * 200_000)}]}}'
+    monkeypatch.setattr(json, "loads", None)
+    assert faults(text) == [("", "values", "has more than 50000 values")]
+
+
+def test_signs_in_strings_are_no_values() -> None:
+    document = {"a": ',[{\\"' * 50_000, '"': "[" * 60_000, "b": [1] * 49_990}
+    assert read(json.dumps(document), SET_BOUNDS) == document
+
+
 def test_an_object_that_holds_itself_is_too_deep() -> None:
     circle: dict[str, Any] = {}
     circle["a"] = circle
