@@ -49,7 +49,9 @@ def _told(error: OSError) -> int:
     """Say what ended a command: its output, which is full or has gone; or a file."""
     why = error.strerror or str(error)
     if error.filename is not None:
-        why = f"{error.filename}: {why}"
+        from settings.reading import printable  # noqa: PLC0415 - hardly ever needed
+
+        why = printable(f"{error.filename}: {why}")
     elif error.errno in OF_OUTPUTS:
         give_up_output()
         why = f"cannot print: {why}"

@@ -104,7 +104,8 @@ def image_list(
         bool, typer.Option("--history", help="Each image with its layers, down to the base.")
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Named images at most, the newest first.", metavar="N")
+        int | None,
+        typer.Option(min=1, max=10**9, help="Named images at most, the newest first.", metavar="N"),
     ] = None,
     name: Annotated[
         str | None,

@@ -34,6 +34,9 @@ def _run() -> int:
         if message:
             _tell(f"{message.rstrip('.')}; see {_command(error)} --help")
         return error.exit_code
+    except UnicodeEncodeError:
+        _tell("what was said has bytes that are no text in UTF-8; write it anew")
+        return 2
     except typer.Abort:
         _tell("broken off")
         return 1

@@ -10,7 +10,7 @@ from hostagent import doctor
 from hostagent.config import Config
 from hostagent.errors import HostError
 from hostagent.serving import serve
-from settings.reading import ConfigError, load
+from settings.reading import ConfigError, load, printable
 
 app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.",
@@ -41,7 +41,7 @@ def agent(context: typer.Context, config: ConfigFile = None) -> None:
         typer.echo(f"the agent listens on unix:{settings.agent.address}", err=True)
         serve(settings)
     except (ConfigError, HostError) as error:
-        typer.echo(f"berth: {error}", err=True)
+        typer.echo(f"berth: {printable(str(error))}", err=True)
         raise typer.Exit(2) from error
 
 
@@ -56,7 +56,7 @@ def examine(context: typer.Context, config: ConfigFile = None) -> None:
     try:
         findings = list(doctor.examine(load(Config, config or context.obj)))
     except (ConfigError, HostError) as error:
-        typer.echo(f"berth: {error}", err=True)
+        typer.echo(f"berth: {printable(str(error))}", err=True)
         raise typer.Exit(2) from error
     for each in findings:
         typer.echo(f"{'ok  ' if each.good else 'LACK'}  {each.what}")

@@ -18,6 +18,7 @@ from registry.oci.errors import RegistryError
 from registry.oci.names import RepositoryName, parse_repository
 from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.storage import Storage
+from settings.reading import printable
 
 Answer = TypeVar("Answer")
 errors = Console(stderr=True, highlight=False)
@@ -84,7 +85,7 @@ def shown(*columns: ProgressColumn) -> Progress:
 
 def tell(message: str) -> None:
     """Say what is wrong, on one line, however wide the terminal."""
-    errors.print(f"berth: {message}", markup=False, soft_wrap=True)
+    errors.print(f"berth: {printable(message)}", markup=False, soft_wrap=True)
 
 
 def fail(message: str, status: int = 1) -> NoReturn:

@@ -28,11 +28,16 @@ _LINE: Final = 600
 T = TypeVar("T")
 
 
+def printable(text: str) -> str:
+    """*text* in one line, with nothing in it that a terminal would obey: it may quote anybody."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 class ConfigError(Exception):
     """The configuration is wrong: which key, what of it, and what to write instead; one line."""
 
     def __init__(self, message: str) -> None:
-        line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in message)
+        line = printable(message)
         half = _LINE // 2
         super().__init__(line if len(line) <= _LINE else f"{line[:half]}…{line[-half:]}")
 

@@ -120,3 +120,18 @@ def test_who_reads_no_further_what_a_count_says_is_no_fault() -> None:
     finally:
         os.close(writing)
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    "words", [["image-undelete", "\udcff"], ["image-list", "--limit", "9" * 20]]
+)
+def test_what_is_no_text_or_no_number_is_told_in_one_line(words: list[str]) -> None:
+    ended = run("climg", "--url", "http://127.0.0.1:9", *words)
+    assert (ended.status, ended.out, len(ended.err.splitlines())) == (2, "", 1), ended.err
+
+
+def test_what_is_quoted_in_a_complaint_steers_no_terminal() -> None:
+    ended = run("berth", "restore", "\x1b[31m")
+    assert ended.status != 0
+    assert r"\x1b[31m" in ended.err
+    assert "\x1b" not in ended.err
