@@ -4,12 +4,11 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from climg import output
+from climg import given, output
 from climg.agentcall import Agent, path_of
 from climg.asking import make_sure
 from climg.errors import Refused, Unavailable, WrongUsage
@@ -79,7 +78,7 @@ def create(
         climg set-create --dry-run shop.json
 
     """
-    agent, raw = agent_of(context), _read(document)
+    agent, raw = agent_of(context), given.document(document)
     if dry_run:
         output.as_json(agent.call("POST", "/sets", raw, dry_run="1"))
         return
@@ -106,7 +105,7 @@ def update(
         climg --agent unix:/run/berth-agent/agent.sock set-update shop shop.json --generation 1
 
     """
-    agent, raw = agent_of(context), _read(document)
+    agent, raw = agent_of(context), given.document(document)
     if dry_run:
         output.as_json(agent.call("PUT", path_of(name), raw, dry_run="1"))
         return
@@ -146,8 +145,8 @@ def execute(
         climg --agent unix:/run/berth-agent/agent.sock set-exec shop -c web -- ls -l /opt/logs
 
     """
-    given = _text() if stdin else ""
-    body = {"cmd": words[0], "args": words[1:], "stdin": given}
+    said = given.text() if stdin else ""
+    body = {"cmd": words[0], "args": words[1:], "stdin": said}
     if container is not None:
         body["container"] = container
     text, code, is_all = agent_of(context).text("POST", path_of(name, "exec"), body)
@@ -228,7 +227,7 @@ def set_password(
     """
     agent = agent_of(context)
     if stdin:
-        password = _text().removesuffix("\n")
+        password = given.text().removesuffix("\n")
     elif sys.stdin.isatty():
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
@@ -326,21 +325,3 @@ def _wait(agent: Agent, set_id: str, state: str) -> dict[str, Any]:
         if found["state"] in {"degraded", "failed"} and state != _GONE:
             raise Refused(f"{set_id} is {found['state']}: {found.get('reason') or 'see set-show'}")
         time.sleep(_POLL)
-
-
-def _text() -> str:
-    """The standard input. Raises WrongUsage where it is no text."""
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        told = f"the standard input is no text in UTF-8, from byte {error.start} on"
-        raise WrongUsage(told) from None
-
-
-def _read(document: str) -> bytes:
-    if document == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(document).read_bytes()
-    except OSError as error:
-        raise WrongUsage(f"{document} cannot be read: {error.strerror}") from None

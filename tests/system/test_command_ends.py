@@ -135,3 +135,9 @@ def test_what_is_quoted_in_a_complaint_steers_no_terminal() -> None:
     assert ended.status != 0
     assert r"\x1b[31m" in ended.err
     assert "\x1b" not in ended.err
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "-"])
+def test_a_document_without_an_end_is_not_read_for_ever(tmp_path: Path, name: str) -> None:
+    told = shell(tmp_path, f"climg --agent unix:/none set-create {name} </dev/zero")
+    assert (told.returncode, "has more than 4 MiB" in told.stderr) == (2, True)
