@@ -170,7 +170,7 @@ def _replace(draft: Draft, name: str, current: Attempt) -> None:
         # Made since another one failed: what goes back is what was good.
         is_fresh = current.state is AttemptState.CREATED and not seen.container(name).was_ready
         if _failed(seen, name) or is_fresh:
-            end_attempt(draft, current, disk=True)
+            end_attempt(draft, current)  # its disk goes when another one is made
         else:
             draft.add(attempts.Create(current.set, name, replaces=True))
     elif _failed(seen, name) or (recipe is not None and new.recipe != recipe.fingerprint):

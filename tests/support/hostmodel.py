@@ -22,7 +22,6 @@ from hostagent.host import Host, Layout
 from hostagent.keeper import Keeper
 from hostagent.ports import Launch, Made, ReadyImage
 from hostagent.readings import Readings
-from hostagent.recipes import SSH
 from hostagent.records import Attempt
 from hostbase.execution import Ended
 from hostbase.process import Known
@@ -45,8 +44,6 @@ class ModelRuntime:
     def create(self, launch: Launch) -> Made:
         world = self._world
         attempt = world.rows.find(Attempt, id=launch.attempt)
-        if attempt.container != SSH:
-            world.hold(attempt)
         world.try_it()
         if attempt.digest[7] in MISSING:
             raise RuntimeFailed("the container cannot be made: no such program")

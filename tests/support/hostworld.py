@@ -10,6 +10,7 @@ from typing import Any
 
 from hostagent import records
 from hostagent.errors import NotHere, RuntimeFailed, StepFailed
+from hostagent.recipes import SSH
 
 GOOD, BAD, MISSING, STUBBORN, IDLE = "12", "b", "c", "d", "e"
 """What runs until it is told to end, ends at once, cannot be made, must be killed, never starts."""
@@ -116,13 +117,19 @@ class World:
         self.volumes: dict[str, str] = {}
         """The set that each is of."""
         self.open: set[str] = set()
-        self.been: dict[tuple[str, str], str] = {}
-        """What each container of a set was made of last, when that was the container."""
+        self.been: dict[tuple[str, str], tuple[str, str]] = {}
+        """What each container of a set was made of last, when that was the container; its disk."""
+        self.begun: set[str] = set()
         self.wrong: list[str] = []
 
     def reach(self, point: str) -> None:
         if point == "promote:end":
             self.note_recipes()
+        if point == "create:intended":
+            for each in self.rows.rows(records.Attempt, state=records.AttemptState.INTENDED):
+                if each.container != SSH and each.id not in self.begun:
+                    self.begun.add(each.id)
+                    self.hold(each)
         if self.random.random() < self.deadly:
             raise Died
         if self.random.random() < self.meddling:
@@ -133,7 +140,7 @@ class World:
         for row in self.rows.rows(records.ContainerRow):
             for each in self.rows.rows(records.Attempt, id=row.current):
                 if each.id != but:
-                    self.been[row.set, row.name] = each.recipe
+                    self.been[row.set, row.name] = each.recipe, each.disk
 
     def hold(self, attempt: records.Attempt) -> None:
         """What is made is of no generation that has failed, and of another one has a way back."""
@@ -142,14 +149,19 @@ class World:
         row = next(each for each in rows if each.name == attempt.container)
         generation = self.rows.find(records.SetRow, set=attempt.set).generation
         has_failed = any(each.failed_generation == generation for each in rows)
-        former = self.been.get((row.set, row.name))
+        is_new = row.attempts == 1  # again, perhaps: the set had it no more
+        recipe, disk = self.been.get((row.set, row.name), ("", "")) if not is_new else ("", "")
         if row.next == attempt.id:
             if has_failed and attempt.generation == generation:
                 self.wrong.append(f"{row} is tried again")
             return
-        if former not in {None, attempt.recipe} and (has_failed or row.was_ready):
+        if recipe not in {"", attempt.recipe} and (has_failed or row.was_ready):
             self.wrong.append(f"{row} has no way back")
-        self.been[row.set, row.name] = attempt.recipe
+        asked = {each.kind for each in self.rows.rows(records.OperationRow, set=row.set)}
+        is_rebuilt = "rebuild_disk" in asked
+        if recipe == attempt.recipe and disk != attempt.disk and not is_rebuilt:
+            self.wrong.append(f"{row} has lost its disk")
+        self.been[row.set, row.name] = attempt.recipe, attempt.disk
 
     def try_it(self) -> None:
         """Fail, now and then."""

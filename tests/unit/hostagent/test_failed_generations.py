@@ -208,3 +208,30 @@ def test_what_a_later_document_leaves_as_it_is_is_not_replaced_on_its_own_disk(l
     life.quiet()
     assert current(life, "c0") == before
     assert life.world.disks[before.disk]
+
+
+def test_a_document_that_is_taken_back_before_anything_is_made_of_it_costs_no_disk(
+    life: Life,
+) -> None:
+    slow = {"readiness": {"tcp": {"port": 80}, "min_ready_s": 0}}
+    first = begin(life, slow, {})
+    before = current(life, "c1")
+    stopped = replace(first, level=Level.STOPPED)
+    life.take(stopped)
+    life.quiet()
+    life.world.answers = 0.0
+    life.take(first)
+    life.settle()
+    waiting = current(life, "c1").id
+    second = changed(first, shop(slow, {"image": "shop:2"}))
+
+    def taken_back(name: str) -> None:
+        if name == "remove:end" and life.desired.generation == 2:
+            life.take(changed(second, shop(slow, {})))
+
+    points.listen(taken_back)
+    life.take(second)
+    life.quiet()
+    after = current(life, "c1")
+    assert after.id not in {before.id, waiting}
+    assert after.disk == before.disk
