@@ -1,5 +1,6 @@
 """The agent's API, on its unix socket: everything that can be done on one host without a shim."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,6 +30,9 @@ from setspec.strict import SET_BOUNDS, read
 _EXEC_SECONDS = 3600.0
 _EXECS = CapacityLimiter(128)
 """Programs at once; each has a thread of its own, beside those that answer everybody else."""
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_KEY = 255
+"""Characters of an Idempotency-Key."""
 _LEVELS = {
     "start": Level.RUNNING,
     "stop": Level.STOPPED,
@@ -79,7 +83,10 @@ def _create(request: Request, raw: bytes) -> Response:
     local = _local(request)
     if "dry_run" in request.query_params:
         return JSONResponse(dump(local.read(raw).spec))
-    row = local.create(raw, request.headers.get("idempotency-key"))
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= _KEY:
+        raise Refused(f"Idempotency-Key has 1 to {_KEY} characters")
+    row = local.create(raw, key)
     return JSONResponse(_shown(local, row), 201)
 
 
@@ -114,8 +121,8 @@ def _update(request: Request, raw: bytes) -> Response:
     if "dry_run" in request.query_params:
         return JSONResponse(dump(local.read(raw).spec))
     said = request.headers.get("if-match")
-    if said is not None and not said.isdecimal():
-        raise Conflict(f"If-Match is a generation, a number; {said!r} is none")
+    if said is not None and not _NUMBER.fullmatch(said):
+        raise Conflict(f"If-Match is a generation, a number; {said[:100]!r} is none")
     fresh = local.update(row, raw, int(said) if said else None)
     return JSONResponse(_shown(local, fresh))
 
@@ -209,8 +216,8 @@ def tell_logs(request: Request) -> Response:
     row, attempt = _container(request, request.query_params.get("container"))
     path = local.host.layout.log(row.set, attempt.container)
     tail = request.query_params.get("tail", "")
-    if tail and not tail.isdecimal():
-        raise Refused(f"tail is a number of lines; {tail!r} is none")
+    if tail and not _NUMBER.fullmatch(tail):
+        raise Refused(f"tail is a number of lines; {tail[:100]!r} is none")
     at = output.end(path)
     lines = output.read(path, int(tail) if tail else None, at)
     text = "".join(f"{line}\n" for line in lines)
@@ -275,7 +282,7 @@ def _container(request: Request, name: str | None) -> tuple[SetRow, Attempt]:
         names = ", ".join(each.name for each in found)
         raise Conflict(f"the set has several containers: name one of {names}")
     if not found:
-        raise NotHere(f"the set has no container {name!r}")
+        raise NotHere("the set has no container" + ("" if name is None else f" {name!r}"))
     if found[0].current is None:
         raise Conflict(f"{found[0].name} is not there yet")
     return row, store.find(Attempt, id=found[0].current)

@@ -119,6 +119,21 @@ def test_bodies_and_heads_without_an_end_take_no_memory_and_leave_no_traceback(
     assert "Traceback" not in daemon.tail()
 
 
+def test_numbers_and_keys_beyond_any_are_refused(daemon: Daemon) -> None:
+    number = "9" * 5000
+    for request, status in (
+        (f"PUT /sets/shop HTTP/1.1\r\nIf-Match: {number}", 409),
+        (f"GET /sets/shop/logs?tail={number} HTTP/1.1", 422),
+        (f"GET /sets/shop/logs?tail={'9' * 18} HTTP/1.1", 200),
+        (f"POST /sets HTTP/1.1\r\nIdempotency-Key: {'k' * 256}", 422),
+    ):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(daemon.socket))
+            client.sendall(f"{request}\r\nHost: a\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+            assert client.recv(4096).split()[1] == str(status).encode(), request[:60]
+    assert "Traceback" not in daemon.tail()
+
+
 def peak(pid: int) -> int:
     """KiB of memory that a process had at most."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
