@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from hostagent import spelling
+from hostimages import naming
+from placing import networks
 from setspec.privileges import Privilege
 from setspec.units import Units
 from volumes.settings import StorageSettings
@@ -64,7 +66,7 @@ class AgentConfig:
         if self.health is not None:
             spelling.hold_health(self.health)
         if self.registry is not None:
-            spelling.hold_registry(self.registry)
+            naming.hold_registry(self.registry)
 
     @property
     def address(self) -> Path:
@@ -87,8 +89,8 @@ class NetworkConfig:
     """The host's own address and the network's length, as in 10.88.0.1/16: the sets' gateway."""
 
     def __post_init__(self) -> None:
-        spelling.hold_address(self.address)
-        spelling.hold_bridge(self.bridge)
+        networks.hold_address(self.address)
+        networks.hold_bridge(self.bridge)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ class ImagesConfig:
     """Certificates of authorities, in PEM, beside the system's own."""
 
     def __post_init__(self) -> None:
-        spelling.hold_plain_http(self.plain_http)
+        naming.hold_plain_http(self.plain_http)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,4 +125,4 @@ class Config:
     set: SetConfig = field(default_factory=SetConfig)
 
     def __post_init__(self) -> None:
-        spelling.hold_apart({name: each.address for name, each in self.networks.items()})
+        networks.hold_apart({name: each.address for name, each in self.networks.items()})
