@@ -15,7 +15,7 @@ from registry.storage.changes import RecordState
 from registry.storage.images import image_of
 from registry.storage.ports.images import Absent, Image, ImageService, Refused, Taken
 from registry.storage.ports.projection import Due, Lag, Outbox, Sightings
-from registry.storage.sharing import Sharing, may_be_left
+from registry.storage.sharing import Changed, Members, Sharing, may_be_left, shared_anew
 from registry.storage.storage import Storage
 
 LEASE: Final = 120.0
@@ -122,8 +122,8 @@ class Projector:
                 continue
             try:
                 outcome = await self._send(due)
-            except (StorageUnavailable, StorageFull, Absent) as error:
-                # Absent: somebody deleted it under our hands.
+            except (StorageUnavailable, StorageFull, Absent, Changed) as error:
+                # Absent: somebody deleted it under our hands. Changed: he said who sees it.
                 _log.info("%s record %s is not sent now: %s", due.kind, due.record, error)
                 # Each of them, or a few that always fail would stand before all others for ever.
                 await self._outbox.give_back(due, delay=PAUSE)
@@ -150,13 +150,20 @@ class Projector:
             shown = await self._show(begun, begun.state)
         except Refused as error:
             return await self._refuse(begun, str(error))
-        if shown is None:
-            return "renamed"
+        if isinstance(shown, str):
+            return shown
         position = await self._outbox.agree(begun)
         if position is not None:
             await self._storage.flusher.flush(position)
         await self._outbox.done(replace(begun, state=shown))
         return "sent"
+
+    async def _rename(self, due: Due, *, missed: bool) -> str:
+        position = await self._outbox.rename(due, missed=missed)
+        if position is None:
+            return "left"
+        await self._storage.flusher.flush(position)
+        return "renamed"
 
     async def _refuse(self, due: Due, reason: str) -> str:
         what = f"{due.kind} record {due.record} of project {due.project}"
@@ -171,8 +178,8 @@ class Projector:
 
     # -- what is ----------------------------------------------------------------------------------
 
-    async def _show(self, due: Due, state: RecordState) -> RecordState | None:
-        """What is out there then; None where it went to another id, to be sent anew."""
+    async def _show(self, due: Due, state: RecordState) -> RecordState | str:
+        """What is out there then; an outcome where the record cannot have its id."""
         found = await self._find(due.record) if due.sent or due.unsure else None
         if found is None:
             image = image_of(state.record)
@@ -181,14 +188,11 @@ class Projector:
             except Taken:
                 found = await self._find(due.record)
             else:
-                await self._set_members(image.id, {}, Sharing.of_state(state))
+                await self._set_members(image.id, {}, Sharing.of_state(state).members)
                 return state
         if found is None or not _is_ours(found, due):
             # Used up by a deletion out there, or somebody else's.
-            position = await self._outbox.rename(due)
-            if position is not None:
-                await self._storage.flusher.flush(position)
-            return None
+            return await self._rename(due, missed=found is None)
         return await self._match(due, state, found)
 
     async def _match(self, due: Due, state: RecordState, found: Image) -> RecordState:
@@ -204,7 +208,7 @@ class Projector:
             await self._images.change(found, replace(wanted, visibility=found.visibility))
             return state
         sharing, present = await find_sharing(self._images, found), Sharing.of_state(state)
-        if _was_changed(due, sharing):
+        if _was_changed(due, sharing, present):
             if sharing != present:
                 await adopt(self._storage, self._sightings, state.record, sharing)
             state = RecordState(
@@ -217,20 +221,31 @@ class Projector:
                 for project in dict(sharing.members).keys() - dict(state.members).keys():
                     await self._images.remove_member(found.id, project)
             await self._images.change(found, wanted)
-            # Without another look: whoever is a member since the first one was made so out there.
-            there = dict(sharing.members) if sharing.visibility == "shared" else None
-            await self._set_members(found.id, there, present)
+            if present.visibility == "shared":
+                return await self._share(due, state, found, sharing)
         return state
 
-    async def _set_members(
-        self, image: str, there: Mapping[str, str] | None, sharing: Sharing
-    ) -> None:
-        """Have *sharing*'s members instead of those that are *there*, if that is known."""
-        if sharing.visibility != "shared":
-            return
-        if there is None:
-            there = await self._images.members(image)
-        wanted = dict(sharing.members)
+    async def _share(
+        self, due: Due, state: RecordState, found: Image, sharing: Sharing
+    ) -> RecordState:
+        """Have the members of a record that is to be shared; it was *sharing* out there."""
+        if sharing.visibility == "shared":
+            # Without another look: whoever is a member since the first one was made so out there.
+            there: Mapping[str, str] = dict(sharing.members)
+        else:
+            there = await self._images.members(found.id)
+        members = state.members
+        if _is_anew(due, Sharing.of_state(state)):
+            members = shared_anew(due.kept, due.tried, there, members)
+        await self._set_members(found.id, there, members)
+        if members != state.members:  # once it is so: else it would pass for people's word
+            agreed, version = Sharing("shared", members), state.record.version
+            await adopt(self._storage, self._sightings, state.record, agreed, version=version)
+        return replace(state, members=members)
+
+    async def _set_members(self, image: str, there: Mapping[str, str], members: Members) -> None:
+        """Have *members* instead of those that are *there*."""
+        wanted = dict(members)
         for project in there.keys() - wanted.keys():
             await self._images.remove_member(image, project)
         for project, status in wanted.items():
@@ -268,13 +283,24 @@ def _is_ours(found: Image, due: Due) -> bool:
     return found.is_of(due.project, due.kind) or (due.sent and found.owner == due.project)
 
 
-def _was_changed(due: Due, seen: Sharing) -> bool:
+def _is_anew(due: Due, present: Sharing) -> bool:
+    """Whether a record is to be shared that was not when it was sent last."""
+    return (
+        due.agreed is not None
+        and due.agreed.visibility != "shared"
+        and present.visibility == "shared"
+    )
+
+
+def _was_changed(due: Due, seen: Sharing, present: Sharing) -> bool:
     """Whether it was out there that somebody said who sees the record.
 
     Where nobody knows what was agreed or tried: yes, unless somebody once tried.
     """
     if due.agreed is None and not due.tried:
         return due.sent or not due.unsure
+    if seen.visibility == "shared" and _is_anew(due, present):
+        return False  # by whomever: what both sides said of its members is put together
     return not may_be_left(seen, due.agreed, due.kept, due.tried)
 
 

@@ -24,7 +24,7 @@ class RecordState:
     members: tuple[tuple[str, str], ...] = ()
     """(project, status)."""
     untold: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
-    """Of a folded line: (visibility, members) as the image service may have them still."""
+    """Of a folded or renamed record: (visibility, members) as the image service may have them."""
 
 
 @dataclass(frozen=True, slots=True)

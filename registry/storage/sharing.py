@@ -1,6 +1,6 @@
 """Who sees an image record, and how that changes: the one place of the rule, for every ledger."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self, assert_never
 
@@ -131,6 +131,32 @@ def untold(
         return known or tuple(Sharing(*each) for each in after.untold)
     was = Sharing.of_state(before)
     return known if was == now else (*(known or (was,)), now)
+
+
+def shared_anew(
+    kept: Members, tried: Sequence[Sharing], there: Mapping[str, str], ours: Members
+) -> Members:
+    """The members of a record that is shared again, where both sides may have changed them. Pure.
+
+    The image service tells members of shared images only. *kept* are those that the image had when
+    it was shared last, *there* those that it has now. What is not as it was kept, nor as one of
+    *tried* may have left it, was said out there: it holds, but whom one of both sides took away
+    stays away.
+    """
+    was, wanted = dict(kept), dict(ours)
+    attempts = [dict(each.members) for each in tried if each.visibility == "shared"]
+    members: dict[str, str] = {}
+    for project in there.keys() | wanted.keys():
+        left = {was.get(project), *(each.get(project) for each in attempts)}
+        left |= {PENDING for each in attempts if project in each}
+        said, present = wanted.get(project), there.get(project)
+        if present not in left and (said == was.get(project) or None not in {said, present}):
+            said = present
+        elif present not in left:
+            said = None
+        if said is not None:
+            members[project] = said
+    return tuple(sorted(members.items()))
 
 
 def may_be_left(

@@ -7,7 +7,8 @@ from registry.oci.errors import ManifestUnknown
 from registry.storage.folding import Fold
 from registry.storage.ledger import SqlLedger
 from registry.storage.memory.ledger import MemoryLedger
-from registry.storage.ports.projection import Lag
+from registry.storage.ports.projection import SECOND_LOOK, Lag
+from registry.storage.records import Member
 from registry.storage.sharing import Agreement, Sharing, Visibility
 from support.ledgers import (
     SHOES,
@@ -23,6 +24,16 @@ from support.ledgers import (
 from support.outboxes import LEASE, V1, begin, drain, keys, lease, push, send
 
 
+async def rename_missed(ledger: SqlLedger, clock: Clock) -> str:
+    """Rename the only record that is due, and that was sent; its old id."""
+    (due,) = await lease(ledger)
+    assert await ledger.outbox.rename(await begin(ledger, due), missed=True) is None
+    clock.now += SECOND_LOOK
+    (due,) = await lease(ledger)
+    assert await ledger.outbox.rename(await begin(ledger, due), missed=True) is not None
+    return due.record
+
+
 class OutboxRenameContract:
     """A fresh id for a record whose own is another's."""
 
@@ -30,7 +41,7 @@ class OutboxRenameContract:
         await push(ledger, "v1", "base", "app")
         repository, base, *_ = await lease(ledger)
         await send(ledger, repository)
-        position = await ledger.outbox.rename(await begin(ledger, base))
+        position = await ledger.outbox.rename(await begin(ledger, base), missed=True)
         assert position == (await ledger.pending_lines())[-1].position
         renamed = await find_by_key(ledger, "shoes", "layer:base")
         assert renamed.id != base.record
@@ -40,14 +51,15 @@ class OutboxRenameContract:
         dues = await lease(ledger)
         assert sorted(await keys(ledger, dues)) == ["ended layer", "layer:base"]
 
-    async def test_a_renamed_record_is_shared_with_nobody(self, ledger: SqlLedger) -> None:
+    async def test_a_renamed_record_is_shared_with_nobody(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
         await push(ledger, "v1", "base")
         before = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
         await share_with(ledger, before.id, "hats")
-        dues = await lease(ledger)
-        for due in dues[:-1]:
-            await send(ledger, due)
-        await ledger.outbox.rename(await begin(ledger, dues[-1]))
+        await drain(ledger)
+        await ledger.outbox.mark([before.id])
+        await rename_missed(ledger, clock)
         after = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
         assert (after.visibility, await ledger.list_members(after.id)) == ("private", [])
         assert (after.name, after.parent_id, after.properties) == (
@@ -56,17 +68,93 @@ class OutboxRenameContract:
             before.properties,
         )
 
-    async def test_what_lies_under_the_old_id_is_to_be_deleted(self, ledger: SqlLedger) -> None:
+    async def test_what_was_said_and_has_not_arrived_stays_with_a_renamed_record(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1")
+        await drain(ledger)
+        before = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        await ledger.outbox.mark([before.id])
+        await share_with(ledger, before.id, "hats")
+        await rename_missed(ledger, clock)
+        after = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        assert after.id != before.id
+        assert after.visibility == "shared"
+        assert await ledger.list_members(after.id) == [Member("hats", "accepted")]
+        lines = await ledger.pending_lines()
+        await ledger.restart("shoes", 0)
+        await ledger.replay(lines)  # to whom nothing is known of what has arrived
+        dues = {due.record: due for due in await lease(ledger)}
+        for due in dues.values():
+            if due.kind == "repository":
+                await send(ledger, due)
+        tried = (Sharing("private"), Sharing("shared", (("hats", "accepted"),)))
+        assert (await begin(ledger, dues[after.id])).tried == tried
+
+    async def test_what_is_said_while_it_is_looked_for_stays_too(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1")
+        before = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        repository, tag = await lease(ledger)
+        await send(ledger, repository)
+        begun = await begin(ledger, tag)
+        await share_with(ledger, before.id, "hats")
+        await ledger.outbox.rename(begun, missed=True)
+        after = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        assert after.id != before.id
+        assert after.visibility == "shared"
+
+    async def test_a_record_that_was_sent_is_looked_for_twice(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1")
+        await drain(ledger)
+        tag = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        await ledger.outbox.mark([tag.id])
+        for _ in range(2):
+            (due,) = await lease(ledger)
+            assert await ledger.outbox.rename(await begin(ledger, due), missed=True) is None
+            assert await lease(ledger) == []
+            clock.now += SECOND_LOOK - 1
+            assert await lease(ledger) == []
+            clock.now += 1
+            (due,) = await lease(ledger)
+            await send(ledger, due)  # it is there
+            await ledger.outbox.mark([tag.id])
+        assert (await find_by_key(ledger, "shoes", "tag:red/boots:v1")).id == tag.id
+
+    async def test_a_record_that_perhaps_was_sent_is_looked_for_twice(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
+        await push(ledger, "v1")
+        tag = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        repository, due = await lease(ledger)
+        await send(ledger, repository)
+        await begin(ledger, due)  # and is heard of no more
+        clock.now += LEASE + 1
+        assert await rename_missed(ledger, clock) == tag.id
+        dues = {each.gone: each.record for each in await lease(ledger)}
+        assert dues[True] == tag.id
+
+    async def test_an_id_that_is_anothers_is_given_up_at_once(self, ledger: SqlLedger) -> None:
+        await push(ledger, "v1")
+        await drain(ledger)
+        tag = await find_by_key(ledger, "shoes", "tag:red/boots:v1")
+        await ledger.outbox.mark([tag.id])
+        (due,) = await lease(ledger)
+        assert await ledger.outbox.rename(await begin(ledger, due), missed=False) is not None
+
+    async def test_what_lies_under_the_old_id_is_to_be_deleted(
+        self, ledger: SqlLedger, clock: Clock
+    ) -> None:
         await push(ledger, "v1", "base")
         await drain(ledger)
         await push(ledger, "v1", "base")
-        (tag,) = await lease(ledger)
-        await ledger.outbox.rename(await begin(ledger, tag))
+        tag = await rename_missed(ledger, clock)
         dues = {due.gone: due for due in await lease(ledger)}
-        assert dues[True].record == tag.record
+        assert dues[True].record == tag
         assert await keys(ledger, [dues[False]]) == ["tag:red/boots:v1"]
 
-    async def test_a_manifest_record_keeps_its_index(self, ledger: SqlLedger) -> None:
+    async def test_a_manifest_record_keeps_its_index(self, ledger: SqlLedger, clock: Clock) -> None:
         child = manifest("amd64").digest
         await ledger.put_manifest(put(SHOES, "amd64"))
         part = platform(SHOES, "amd64", "base")
@@ -77,8 +165,7 @@ class OutboxRenameContract:
         await drain(ledger)
         record = await find_by_key(ledger, "shoes", part[-1].key)
         await ledger.outbox.mark([record.id])
-        (due,) = await lease(ledger)
-        await ledger.outbox.rename(await begin(ledger, due))
+        await rename_missed(ledger, clock)
         assert (await find_by_key(ledger, "shoes", part[-1].key)).id != record.id
         await ledger.delete_tag(SHOES, V1)
         with pytest.raises(ManifestUnknown):
@@ -92,7 +179,7 @@ class OutboxRenameContract:
         clock.now += LEASE + 1
         await lease(ledger)
         before = await observe(ledger)
-        assert await ledger.outbox.rename(slow[0]) is None
+        assert await ledger.outbox.rename(slow[0], missed=True) is None
         assert await observe(ledger) == before
 
     async def test_its_line_makes_the_same_anew(self, ledger: SqlLedger) -> None:
@@ -104,7 +191,7 @@ class OutboxRenameContract:
                 if begun is not None and begun.gone:
                     await ledger.outbox.done(begun)
                 elif begun is not None:
-                    await ledger.outbox.rename(begun)
+                    await ledger.outbox.rename(begun, missed=True)
         lines = await ledger.pending_lines()
         copy = MemoryLedger()
         await copy.replay(lines)

@@ -187,7 +187,7 @@ class OutboxMachine(RuleBasedStateMachine):
         if self.service.take(due):
             self.run(self.outbox.done(due))
         else:
-            self.run(self.outbox.rename(due))
+            self.run(self.outbox.rename(due, missed=True))
 
     # -- in the end -----------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class OutboxMachine(RuleBasedStateMachine):
                 if self.service.take(now):
                     await self.outbox.done(now)
                 else:
-                    await self.outbox.rename(now)
+                    await self.outbox.rename(now, missed=True)
 
     async def compare(self) -> None:
         """What waits for nothing is there as it is."""

@@ -1,7 +1,7 @@
 """Outbox: the port, over the rows that ``marks`` makes."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from registry.storage.ledger.database import Database
 from registry.storage.ledger.lines import lock_project, write_line
 from registry.storage.ledger.prepared import upsert
 from registry.storage.ledger.schema import outbox, projected, record, record_use
-from registry.storage.ports.projection import REFUSALS, Due, Lag
+from registry.storage.ports.projection import REFUSALS, SECOND_LOOK, Due, Lag
 from registry.storage.records import ImageRecord, Position
 from registry.storage.sharing import Sharing
 
@@ -67,8 +67,9 @@ class SqlOutbox:
             lambda c: _give_back(c, due, self._now(c) + delay if delay else 0.0), durable=False
         )
 
-    async def rename(self, due: Due) -> Position | None:
-        return await self._database.write(lambda c: _rename(c, self._now(c), due, self._new_id()))
+    async def rename(self, due: Due, *, missed: bool) -> Position | None:
+        fresh = self._new_id()
+        return await self._database.write(lambda c: _rename(c, self._now(c), due, fresh, missed))
 
     async def mark(self, records: Sequence[str]) -> None:
         await self._database.write(lambda c: marks.mark(c, records))
@@ -207,17 +208,26 @@ def _give_back(connection: Connection, due: Due, due_at: float) -> None:
     connection.execute(_row(due).values(lease="", due_at=due_at))
 
 
-def _rename(connection: Connection, now: float, due: Due, fresh: str) -> Position | None:
+def _rename(
+    connection: Connection, now: float, due: Due, fresh: str, missed: bool
+) -> Position | None:
     lock_project(connection, due.project)
     row = _held(connection, due)
     if row is None or row.gone:
         return None
-    old = records.find(connection, due.record)
+    state = records.state(connection, due.record)
+    if missed and _is_first_miss(connection, now, due, state.record):
+        _give_back(connection, due, now + SECOND_LOOK)
+        return None
+    old, begun = state.record, due.state
+    said = due.has_word or (
+        begun is not None and Sharing.of_state(begun) != Sharing.of_state(state)
+    )
     change = Change(
         op="rename",
         repository=RepositoryName(old.project, old.properties.get("oci_repository", "")),
         at=now,
-        records=tuple(_renamed(connection, old, fresh, now)),
+        records=(_moved(state, fresh, now, said=said), *_naming(connection, old, fresh, now)),
         gone=(old.id,),
     )
     apply(connection, ensure_repository(connection, change.repository), change)
@@ -226,20 +236,44 @@ def _rename(connection: Connection, now: float, due: Due, fresh: str) -> Positio
     return write_line(connection, change)
 
 
-def _renamed(connection: Connection, old: ImageRecord, fresh: str, now: float) -> list[RecordState]:
-    """The record under its new id, and all that name it."""
-    moved = replace(old, id=fresh, visibility="private", updated_at=now, version=old.version + 1)
-    states = [RecordState(moved, records.uses(connection, old.id))]
+def _is_first_miss(connection: Connection, now: float, due: Due, found: ImageRecord) -> bool:
+    """Whether the record is there perhaps, and nobody has missed it for long enough; noted."""
+    here = projected.c.record_id == due.record
+    known = connection.execute(select(projected.c.missing_since).where(here)).one_or_none()
+    if known is not None and known.missing_since is not None:
+        return bool(now < known.missing_since + SECOND_LOOK)
+    if known is not None:
+        connection.execute(update(projected).where(here).values(missing_since=now))
+    elif due.unsure:  # its id is taken: so it was sent, and nobody knows how
+        sent = {"parent_id": found.parent_id, "sent_at": now, "missing_since": now}
+        connection.execute(insert(projected).values(record_id=due.record, **sent))
+    return known is not None or due.unsure
+
+
+def _moved(state: RecordState, fresh: str, now: float, *, said: bool) -> RecordState:
+    """The record under its new id; *said*: with who sees it, which nobody knows there yet."""
+    moved = replace(state.record, id=fresh, updated_at=now, version=state.record.version + 1)
+    if not said:
+        return RecordState(replace(moved, visibility="private"), state.uses)
+    there = tuple(
+        (each.visibility, each.members) for each in (Sharing("private"), Sharing.of_state(state))
+    )
+    return replace(state, record=moved, untold=there)
+
+
+def _naming(
+    connection: Connection, old: ImageRecord, fresh: str, now: float
+) -> Iterator[RecordState]:
+    """All records that name it, by its new id."""
     users = select(record_use.c.user_id).where(record_use.c.used_id == old.id)
-    naming = select(record).where(or_(record.c.parent_id == old.id, record.c.id.in_(users)))
+    naming = select(record.c.id).where(or_(record.c.parent_id == old.id, record.c.id.in_(users)))
     for row in connection.execute(naming.order_by(record.c.id)):
-        each = records.read(row)
+        state = records.state(connection, row.id)
+        each = state.record
         parent_id = fresh if each.parent_id == old.id else each.parent_id
-        uses = [fresh if used == old.id else used for used in records.uses(connection, each.id)]
-        shared = tuple((who.project, who.status) for who in records.members(connection, each.id))
+        uses = tuple(sorted(fresh if used == old.id else used for used in state.uses))
         newer = replace(each, parent_id=parent_id, updated_at=now, version=each.version + 1)
-        states.append(RecordState(newer, tuple(sorted(uses)), shared))
-    return states
+        yield replace(state, record=newer, uses=uses)
 
 
 # -- within -------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ REFUSALS: Final = 10
 """After which a record is parked."""
 ABSENCE: Final = 600.0
 """Seconds between two looks that must both find a record missing."""
+SECOND_LOOK: Final = 5.0
+"""Seconds after which a record that was sent is looked for again before its id is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,15 @@ class Due:
     """Who was to see it, at attempts since then of which nobody knows how they ended."""
     state: RecordState | None = None
     """What it is, once ``begin`` was called; None where it ended."""
+
+    @property
+    def has_word(self) -> bool:
+        """Whether something was said of who sees the record that is not known to have arrived."""
+        if self.state is None:
+            return False
+        if self.agreed is None:
+            return bool(self.tried)
+        return Sharing.of_state(self.state) != self.agreed
 
     @property
     def tells_who_sees(self) -> bool:
@@ -128,11 +139,17 @@ class Outbox(Protocol):
         """Nothing was sent, and not because of this record; due again in *delay* seconds."""
         ...
 
-    async def rename(self, due: Due) -> Position | None:
+    async def rename(self, due: Due, *, missed: bool) -> Position | None:
         """Give the record a fresh id, for its own is taken; flush the position before it is sent.
 
-        It is private then, and shared with nobody. Its children are due again, and so is it. What
-        may lie under the old id and be ours is to be deleted. None where the lease was lost.
+        *missed*: nothing is found under it; else it is another's.
+
+        Who sees it stays where that has not arrived yet; else it went with the image, and the
+        record is private. Its children are due again, and so is it. What may lie under the old id
+        and be ours is to be deleted.
+
+        None where the lease was lost, and where the record was or may have been sent and is missed
+        for the first time: it is given back, and due for another try after SECOND_LOOK.
         """
         ...
 
