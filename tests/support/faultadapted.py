@@ -67,6 +67,7 @@ def _hurry_images(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(projector, "LEASE", 4 * PATIENCE)
     patch.setattr(tending, "AGAIN", 0.3)
     patch.setattr(outbox, "LONGEST_PAUSE", 0.5)
+    patch.setattr(outbox, "SECOND_LOOK", 0.6)
     patch.setattr(sightings, "ABSENCE", ABSENCE)
 
 

@@ -49,7 +49,7 @@ async def _records_differ(
         members = {each.project: each.status for each in await ledger.list_members(record.id)}
         if why := await _differs(glance, record, members, shown[record.id]):
             return f"{record.key} has {why}"
-        spoken = here.spoken(record.id)
+        spoken = here.spoken(record.id, record.name or "")
         if not spoken.now.allows(Sharing.of(record.visibility, members.items())):
             return f"{record.key} is {record.visibility} {members}, and its people said {spoken}"
     return ""

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import ColumnElement, bindparam, true, update
 
 from registry.auth.ports import Principal
+from registry.catalogue import projector
 from registry.oci.digest import Digest
 from registry.oci.errors import StorageUnavailable
 from registry.storage.glance.service import GlanceImageService
-from registry.storage.ledger import condemning, uploads
+from registry.storage.ledger import condemning, outbox, uploads
 from registry.storage.ledger.prepared import Prepared
 from registry.storage.ledger.schema import upload
 from registry.storage.ports.images import Image
@@ -95,6 +96,16 @@ def a_change_without_an_answer_is_done(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(GlanceImageService, "change", careless)
 
 
+def an_id_is_given_up_at_one_look(patch: pytest.MonkeyPatch) -> None:
+    """Whoever does not find an image whose id is taken gives its record another at once."""
+    patch.setattr(outbox, "_is_first_miss", lambda *_: False)
+
+
+def members_of_a_private_image_are_as_they_were(patch: pytest.MonkeyPatch) -> None:
+    """Whatever people did to them in Glance before it was private, it is shared as it was here."""
+    patch.setattr(projector, "shared_anew", lambda *sides: sides[-1])
+
+
 PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     plant.__name__: plant
     for plant in (
@@ -104,5 +115,7 @@ PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         nothing_is_looked_at_again,
         whoever_has_the_like_may_pull,
         a_change_without_an_answer_is_done,
+        an_id_is_given_up_at_one_look,
+        members_of_a_private_image_are_as_they_were,
     )
 }

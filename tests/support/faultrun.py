@@ -47,7 +47,8 @@ SECONDS = 240.0
 
 DEEDS: Mapping[str, float] = {
     "push": 8, "index": 1.5, "alone": 1, "pull": 3, "untag": 2, "delete": 1, "list": 1,
-    "contest": 0.7, "restart": 0.5, "say": 2, "share": 1.5, "bin": 0.5, "stranger": 1,
+    "contest": 0.7, "restart": 0.5, "say": 2, "share": 1.5, "regret": 0.5, "bin": 0.5,
+    "stranger": 1,
 }  # fmt: skip
 """What people do, and how often."""
 
@@ -148,7 +149,8 @@ async def _live(here: World, schedule: Schedule, outcome: Outcome) -> None:
             for each in here.repositories
         ]  # fmt: skip
         glance = Glance(here, http)
-        glance.does["say"] = Speaker(here, glance, http).speak
+        speaker = Speaker(here, glance, http)
+        glance.does |= {"say": speaker.speak, "regret": speaker.regret}
         rules = GRACE if graceful else NO_GRACE
         if not graceful:
             here.promise = -1.0

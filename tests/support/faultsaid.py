@@ -86,7 +86,10 @@ class Spoken:
         """What was attempted last is done, and came to this."""
         self.now = after if self._sure else self.now | after
 
-    def agree(self, seers: Seers) -> None:
-        """Both sides say so, and nothing is on its way."""
-        self.now = seers
+    def agree(self, sharing: Sharing) -> None:
+        """Both sides say so, and nothing is on its way. Whom it keeps, unseen, they do not say."""
+        if sharing.visibility == "shared":
+            self.now = Seers.exactly("shared", [project for project, _ in sharing.members])
+        else:
+            self.now = self.now.made(sharing.visibility)
         self.here = self.there = False

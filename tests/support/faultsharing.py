@@ -1,17 +1,23 @@
 """What people do at Glance itself: share their images, and delete them; and who then may pull."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Any
 
 import httpx
+from sqlalchemy import NullPool, create_engine, select
+from sqlalchemy.exc import SQLAlchemyError
 
+from registry.storage.ledger.schema import member, outbox, record
 from registry.storage.sharing import Sharing
 from support.faultactor import Actor
 from support.faultasker import NOT_NOW
 from support.faultmodel import Wrong
-from support.faultsaid import Seers
+from support.faultsaid import Seers, Spoken
 from support.faultworld import World
 
+PAUSE = 0.3
+"""Seconds between two looks whether Berth and Glance agree."""
 BINNED = 2
 """Images at most that people delete in one schedule: more, and the reconciler brakes."""
 PATCH = "application/openstack-images-v2.1-json-patch"
@@ -42,22 +48,65 @@ class Glance:
         if image is None:
             return
         visibility = chance.choice(["private", "shared", "shared", "community"])
-        member = chance.choice([here.scene.far.place.id, here.scene.cloud.projects["west"]])
-        spoken = here.spoken(image)
+        project = chance.choice([here.scene.far.place.id, here.scene.cloud.projects["west"]])
+        await self.say(name, image, visibility, project)
+
+    async def say(self, name: str, image: str, visibility: str, project: str) -> None:
+        """Make an image *visibility*; one that is ``shared`` has *project* among its members."""
+        here = self._here
+        spoken = here.spoken(image, name)
         after = spoken.now.made(visibility)
         here.attempt(name, image, after, here=False)
         if visibility == "shared":
-            here.attempt(name, image, after.shared_with(member), here=False)
+            here.attempt(name, image, after.shared_with(project), here=False)
         step = {"op": "replace", "path": "/visibility", "value": visibility}
         answer = await self._ask("PATCH", f"/{image}", json=[step], headers={"Content-Type": PATCH})
         if answer.status_code != HTTPStatus.OK:
             return
         if visibility == "shared":
-            answer = await self._ask("POST", f"/{image}/members", json={"member": member})
+            answer = await self._ask("POST", f"/{image}/members", json={"member": project})
             if answer.status_code not in {HTTPStatus.OK, HTTPStatus.CONFLICT}:
                 return
             after = Seers.exactly(visibility, await self.members(image))
         spoken.heed(after)
+
+    async def take_back(self, name: str, image: str, project: str) -> None:
+        """Take a member off, of whom nobody can know once the image is private."""
+        spoken = self._here.spoken(image, name)
+        after = spoken.now.taken_from(project)
+        self._here.attempt(name, image, after, here=False)
+        answer = await self._ask("DELETE", f"/{image}/members/{project}")
+        if answer.status_code == HTTPStatus.NO_CONTENT:
+            spoken.heed(after)
+            await self.say(name, image, "private", project)
+
+    async def wait(self, image: str, name: str, looks: int) -> None:
+        """Look a few times whether Berth and Glance agree of who sees an image."""
+        for _ in range(looks):
+            if await self._agrees(image, name):
+                return
+            await asyncio.sleep(PAUSE)
+
+    async def _agrees(self, image: str, name: str) -> bool:
+        """Whether both say the same, and nothing is on its way.
+
+        Raises Wrong where it is not what people said.
+        """
+        here = self._here
+        losses = here.losses
+        if here.is_lost:
+            return False
+        try:
+            present = await asyncio.to_thread(_read, here.config.ledger_url, image)
+        except SQLAlchemyError:  # the server is killed
+            return False
+        if present is None or await self.sharing(image) != present or losses != here.losses:
+            return False
+        spoken = here.spoken(image, name)
+        if not spoken.now.allows(present):
+            raise Wrong(f"{image} is {present}, and its people said {spoken}")
+        spoken.agree(present)
+        return True
 
     async def throw_away(self, actor: Actor, tag: str) -> None:
         """Delete a tag's image; the tag goes too, unless it is pushed again."""
@@ -69,7 +118,7 @@ class Glance:
         belief = actor.repository.belief(tag)
         belief.attempt(None)
         belief.ends = True
-        here.said.pop(image, None)
+        here.thrown[f"{actor.repository.path}:{tag}"] = here.said.pop(image, Spoken())
         await self._ask("DELETE", f"/{image}")
 
     async def look_in(self, actor: Actor, tag: str) -> None:
@@ -123,3 +172,17 @@ class Glance:
     async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {**self._alice, **more.pop("headers", {})}
         return await self._http.request(method, f"{self._url}{path}", headers=headers, **more)
+
+
+def _read(url: str, image: str) -> Sharing | None:
+    """Who sees an image that waits for nothing, as the ledger has it."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        waits = select(outbox.c.place).where(outbox.c.record_id == image).exists()
+        found = select(record.c.visibility).where(record.c.id == image, ~waits)
+        visibility = connection.execute(found).scalar()
+        if visibility is None:
+            return None
+        listed = select(member.c.project_id, member.c.status).where(member.c.record_id == image)
+        members = [(row.project_id, row.status) for row in connection.execute(listed)]
+        return Sharing.of(visibility, members)

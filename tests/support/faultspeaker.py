@@ -1,17 +1,12 @@
 """What people say at Berth of who sees their images, as climg says it: shared, open, taken back."""
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import httpx
-from sqlalchemy import NullPool, create_engine, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from registry.storage.ledger.schema import member, outbox, record
-from registry.storage.sharing import Sharing
 from support.faultactor import Actor
 from support.faultasker import NOT_NOW
 from support.faultmodel import Wrong, pushed
@@ -19,9 +14,9 @@ from support.faultsaid import Seers
 from support.faultsharing import PATCH, Glance
 from support.faultworld import World
 
-PAUSE = 0.3
-"""Seconds between two looks whether Berth and Glance agree."""
 IMAGES = "/image/v2/images"
+LOOKS = 9
+"""Whether Berth and Glance agree, at most: a look of the registry comes in between."""
 
 
 class Speaker:
@@ -34,24 +29,18 @@ class Speaker:
 
     async def speak(self, actor: Actor, tag: str) -> None:
         """Say once or a few times who sees a tag, or the whole repository."""
-        chance, path = actor.chance, actor.repository.path
-        known = [name for name, belief in actor.repository.tags.items() if belief.settled]
-        if known:
-            tag = chance.choice(known)
-        elif not await actor.push(tag, pushed("a")):
+        chance = actor.chance
+        name = await self._choose(actor, tag)
+        if name is None:
             return
-        name = path if chance.random() < 0.3 else f"{path}:{tag}"
-        projects = [self._here.scene.far.place.id, self._here.scene.cloud.projects["west"]]
+        projects = self._projects()
         for _ in range(chance.choice([1, 2, 3])):
             word = chance.choice(["share", "share", "unshare", "community", "public", "private"])
             looks, project = chance.choice([1, 5]), chance.choice(projects)
             image = await self._find(actor, name)
             if image is None:
                 return
-            for _ in range(looks):
-                if await agrees(self._here, self._glance, image["id"]):
-                    break
-                await asyncio.sleep(PAUSE)
+            await self._glance.wait(image["id"], name, looks)
             said = partial(self._say, actor, name, image["id"])
             if word == "share":
                 await self._share(actor, image, project, said)
@@ -59,6 +48,35 @@ class Speaker:
                 await self._unshare(actor, image, project, said)
             elif word != image["visibility"]:
                 await self._set_visibility(word, said)
+
+    async def regret(self, actor: Actor, tag: str) -> None:
+        """Share an image in Glance, take it back and make it private there; share it here then."""
+        name = await self._choose(actor, tag)
+        image = await self._find(actor, name) if name is not None else None
+        if name is None or image is None:
+            return
+        one, other = actor.chance.sample(self._projects(), 2)
+        await self._glance.wait(image["id"], name, LOOKS)
+        await self._glance.say(name, image["id"], "shared", one)
+        await self._glance.wait(image["id"], name, LOOKS)
+        await self._glance.take_back(name, image["id"], one)
+        await self._glance.wait(image["id"], name, LOOKS)
+        image = await self._find(actor, name)
+        if image is not None:
+            await self._share(actor, image, other, partial(self._say, actor, name, image["id"]))
+
+    async def _choose(self, actor: Actor, tag: str) -> str | None:
+        """The name of an image that there is: a tag's, or the whole repository's."""
+        chance, path = actor.chance, actor.repository.path
+        known = [name for name, belief in actor.repository.tags.items() if belief.settled]
+        if known:
+            tag = chance.choice(known)
+        elif not await actor.push(tag, pushed("a")):
+            return None
+        return path if chance.random() < 0.3 else f"{path}:{tag}"
+
+    def _projects(self) -> list[str]:
+        return [self._here.scene.far.place.id, self._here.scene.cloud.projects["west"]]
 
     async def _share(self, actor: Actor, image: Any, project: str, said: Any) -> None:
         if image["visibility"] == "private":
@@ -83,7 +101,7 @@ class Speaker:
         method: str, path: str, **more: Any,
     ) -> None:  # fmt: skip
         """One word; it holds from its 2xx on, and may hold without."""
-        here, spoken = self._here, self._here.spoken(image)
+        here, spoken = self._here, self._here.spoken(image, name)
         after = change(spoken.now)
         here.attempt(name, image, after, here=True)
         losses = here.losses
@@ -128,41 +146,3 @@ class Speaker:
         if not (answer.is_success or answer.status_code in refused):
             raise Wrong(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return answer
-
-
-async def agrees(here: World, glance: Glance, image: str) -> bool:
-    """Whether Berth and Glance say the same of who sees *image*, and nothing is on its way.
-
-    Raises Wrong where it is not what people said.
-    """
-    losses = here.losses
-    if here.is_lost:
-        return False
-    try:
-        ledger = await asyncio.to_thread(_read, here.config.ledger_url, image)
-    except SQLAlchemyError:  # the server is killed
-        return False
-    if ledger is None:
-        return False
-    visibility, members = ledger
-    present = Sharing.of(visibility, members.items())
-    if await glance.sharing(image) != present or losses != here.losses:
-        return False
-    spoken = here.spoken(image)
-    if not spoken.now.allows(present):
-        raise Wrong(f"{image} is {present}, and its people said {spoken}")
-    spoken.agree(Seers.exactly(visibility, members))
-    return True
-
-
-def _read(url: str, image: str) -> tuple[str, dict[str, str]] | None:
-    """What the ledger has of an image that waits for nothing."""
-    engine = create_engine(url, poolclass=NullPool)
-    with engine.begin() as connection:
-        waits = select(outbox.c.place).where(outbox.c.record_id == image).exists()
-        found = select(record.c.visibility).where(record.c.id == image, ~waits)
-        visibility = connection.execute(found).scalar()
-        if visibility is None:
-            return None
-        listed = select(member.c.project_id, member.c.status).where(member.c.record_id == image)
-        return visibility, {row.project_id: row.status for row in connection.execute(listed)}

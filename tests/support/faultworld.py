@@ -20,7 +20,7 @@ from registry.storage.ledger.garbage import SqlCollection
 from registry.storage.storage import Storage
 from support.faultledgers import FileLedger, ServerLedger
 from support.faultmodel import Repository, Wrong
-from support.faultsaid import Seers, Spoken
+from support.faultsaid import PRIVATE, Seers, Spoken
 from support.faultstage import Scene
 from support.server import Settings, berth_toml, service_variables
 from support.weather import GLANCE, KEYSTONE, SWIFT, Weather
@@ -96,6 +96,8 @@ class World:
         """Held by whoever collects, and by whoever takes the ledger's file away."""
         self.said: dict[str, Spoken] = {}
         """Who sees an image, as its people said it at Berth and in Glance."""
+        self.thrown: dict[str, Spoken] = {}
+        """By name: what was said of an image that people deleted in Glance."""
         self.opened: set[str] = set()
         """Names of images that bob ever may have seen."""
         self.binned = 0
@@ -111,13 +113,20 @@ class World:
         """Whether the ledger was mended long enough ago for all replicas to know it."""
         return not self.is_lost and time.monotonic() > self.mended_at + SETTLED
 
-    def spoken(self, image: str) -> Spoken:
-        """What people said of an image; of one that is new: nothing, and it is private."""
-        return self.said.setdefault(image, Spoken())
+    def spoken(self, image: str, name: str) -> Spoken:
+        """What people said of the image of that name; of one that is new: nothing.
+
+        It is private then. But what was said at Berth of one that was deleted in Glance, and had
+        not arrived there, may hold for the next of its name.
+        """
+        if image not in self.said:
+            thrown = self.thrown.get(name)
+            self.said[image] = Spoken(PRIVATE | thrown.now if thrown else PRIVATE)
+        return self.said[image]
 
     def attempt(self, name: str, image: str, after: Seers, *, here: bool) -> None:
         """Somebody is about to have *after* see the image of that name; *here*: at Berth."""
-        self.spoken(image).attempt(after, here=here)
+        self.spoken(image, name).attempt(after, here=here)
         if after.may_be_open_to(self.scene.far.place.id):
             self.opened.add(name)
 

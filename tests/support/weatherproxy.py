@@ -33,6 +33,8 @@ LATE = 30.0
 DELETED = json.dumps(
     {"Number Deleted": 1, "Number Not Found": 0, "Response Status": "200 OK", "Errors": []}
 ).encode()
+LOOKS = (1, 2)
+"""For so many looks an image is missing: whoever looks twice, apart, knows better."""
 PAGE = b"<html>busy</html>"
 """What no service of a cloud says."""
 BROKEN = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
@@ -57,8 +59,8 @@ class WeatherProxy:
     url: str = ""
     lag: Lag = field(default_factory=Lag)
     late: list[Late] = field(default_factory=list)
-    hidden: dict[str, bool] = field(default_factory=dict)
-    """Images that were said to be missing; whether a look at one of them is yet to say so too."""
+    hidden: dict[str, int] = field(default_factory=dict)
+    """Images that were said to be missing, and how many looks at each are yet to say so too."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @classmethod
@@ -313,14 +315,16 @@ class WeatherProxy:
         return True
 
     def _hides(self, request: Head, kind: str | None) -> bool:
-        """Whether an image is said to be missing: once, or once more after a list without it."""
+        """Whether an image is said to be missing: in two looks at most, after a list without it."""
         found = IMAGE.search(request.target)
         if self.service != GLANCE or found is None or "?" in request.target:
             return False
         image = found[1]
-        due = self.hidden.get(image, kind == "missing-image") and request.method == "GET"
+        if request.method == "GET" and kind == "missing-image" and image not in self.hidden:
+            self.hidden[image] = self.weather.chance.choice(LOOKS)
+        due = request.method == "GET" and self.hidden.get(image, 0) > 0
         if due:
-            self.hidden[image] = False
+            self.hidden[image] -= 1
         return due and self.weather.rains
 
     def _without_one(self, content: bytes) -> bytes:
@@ -329,7 +333,7 @@ class WeatherProxy:
         new = [each for each in document.get("images", []) if each["id"] not in self.hidden]
         if new:
             document["images"].remove(new[0])
-            self.hidden[new[0]["id"]] = True
+            self.hidden[new[0]["id"]] = self.weather.chance.choice(LOOKS)
         return json.dumps(document).encode()
 
     def _learn(self, request: Head, answer: Head) -> None:

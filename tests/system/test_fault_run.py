@@ -81,6 +81,8 @@ FOCUS = {
     "nothing_is_looked_at_again": (("503",), {"push": 3, "pull": 1, "alone": 1}),
     "whoever_has_the_like_may_pull": (("503",), {"push": 2, "stranger": 3}),
     "a_change_without_an_answer_is_done": (("503", "reset-before"), {"push": 1, "say": 4}),
+    "an_id_is_given_up_at_one_look": (("missing-image",), {"push": 2, "say": 4}),
+    "members_of_a_private_image_are_as_they_were": (("503",), {"push": 1, "regret": 4}),
 }
 """Where a planted fault shows soon."""
 
