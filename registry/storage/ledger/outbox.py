@@ -219,15 +219,12 @@ def _rename(
     if missed and _is_first_miss(connection, now, due, state.record):
         _give_back(connection, due, now + SECOND_LOOK)
         return None
-    old, begun = state.record, due.state
-    said = due.has_word or (
-        begun is not None and Sharing.of_state(begun) != Sharing.of_state(state)
-    )
+    old = state.record
     change = Change(
         op="rename",
         repository=RepositoryName(old.project, old.properties.get("oci_repository", "")),
         at=now,
-        records=(_moved(state, fresh, now, said=said), *_naming(connection, old, fresh, now)),
+        records=(_moved(state, fresh, now, due), *_naming(connection, old, fresh, now)),
         gone=(old.id,),
     )
     apply(connection, ensure_repository(connection, change.repository), change)
@@ -250,15 +247,17 @@ def _is_first_miss(connection: Connection, now: float, due: Due, found: ImageRec
     return known is not None or due.unsure
 
 
-def _moved(state: RecordState, fresh: str, now: float, *, said: bool) -> RecordState:
-    """The record under its new id; *said*: with who sees it, which nobody knows there yet."""
+def _moved(state: RecordState, fresh: str, now: float, due: Due) -> RecordState:
+    """The record under its new id, with what was said and has not arrived of who sees it."""
     moved = replace(state.record, id=fresh, updated_at=now, version=state.record.version + 1)
-    if not said:
+    present = Sharing.of_state(state)
+    if present == due.arrived:
         return RecordState(replace(moved, visibility="private"), state.uses)
-    there = tuple(
-        (each.visibility, each.members) for each in (Sharing("private"), Sharing.of_state(state))
-    )
-    return replace(state, record=moved, untold=there)
+    gone = {project for project, _ in (*due.kept, *due.arrived.members)}
+    members = tuple(each for each in state.members if each[0] not in gone)
+    said = Sharing.of(present.visibility, members)
+    there = tuple((each.visibility, each.members) for each in (Sharing("private"), said))
+    return replace(state, record=moved, members=members, untold=there)
 
 
 def _naming(

@@ -51,13 +51,13 @@ class Due:
     """What it is, once ``begin`` was called; None where it ended."""
 
     @property
-    def has_word(self) -> bool:
-        """Whether something was said of who sees the record that is not known to have arrived."""
-        if self.state is None:
-            return False
-        if self.agreed is None:
-            return bool(self.tried)
-        return Sharing.of_state(self.state) != self.agreed
+    def arrived(self) -> Sharing:
+        """Who sees the record out there, by all that is known to have arrived."""
+        if self.agreed is not None:
+            return self.agreed
+        if self.tried or self.state is None:
+            return self.tried[0] if self.tried else Sharing("private")
+        return Sharing.of_state(self.state)
 
     @property
     def tells_who_sees(self) -> bool:
@@ -144,9 +144,9 @@ class Outbox(Protocol):
 
         *missed*: nothing is found under it; else it is another's.
 
-        Who sees it stays where that has not arrived yet; else it went with the image, and the
-        record is private. Its children are due again, and so is it. What may lie under the old id
-        and be ours is to be deleted.
+        What was said of who sees it stays where it has not arrived yet; what had arrived went with
+        the image, and without a word the record is private. Its children are due again, and so is
+        it. What may lie under the old id and be ours is to be deleted.
 
         None where the lease was lost, and where the record was or may have been sent and is missed
         for the first time: it is given back, and due for another try after SECOND_LOOK.

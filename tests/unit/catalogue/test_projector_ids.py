@@ -10,6 +10,7 @@ from registry.oci.errors import StorageUnavailable
 from registry.storage.images import image_of
 from registry.storage.ports.images import Absent, Image
 from registry.storage.ports.projection import Due
+from registry.storage.sharing import Invitation
 from support.catalogue import Catalogue
 from support.ledgers import SHOES, manifest, share_with
 
@@ -55,6 +56,23 @@ class TestIds:
         assert new != old
         assert catalogue.images.images[new].visibility == "shared"
         assert catalogue.images.shared[new] == {"hats": "accepted"}
+        await catalogue.hold_same()
+
+    @KEYS
+    async def test_whom_it_was_shared_with_before_does_not_see_it_under_another_id(
+        self, catalogue: Catalogue, key: str
+    ) -> None:
+        await catalogue.push("v1")
+        old = (await catalogue.record(key)).id
+        await share_with(catalogue.ledger, old, "hats")
+        await catalogue.settle()
+        del catalogue.images.shared[old]["hats"]  # which nobody has seen when the image goes
+        await catalogue.ledger.share_record(old, Invitation("gloves"))
+        await catalogue.images.delete(old)
+        await catalogue.settle()
+        new = (await catalogue.record(key)).id
+        assert new != old
+        assert catalogue.images.shared[new] == {"gloves": "pending"}
         await catalogue.hold_same()
 
     @KEYS
