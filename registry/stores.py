@@ -157,7 +157,7 @@ async def opened_tender(config: Config, stores: Stores) -> AsyncIterator[Tender]
     ledger = stores.ledger
     try:
         yield Tender(
-            Projector(stores.storage, ledger.outbox, ledger.sightings, images),
+            Projector(stores.storage, ledger.outbox, images),
             Reconciler(stores.storage, ledger.outbox, ledger.sightings, images),
             ledger.outbox,
             ledger.sightings,

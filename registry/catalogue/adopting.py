@@ -3,7 +3,6 @@
 from typing import Final
 
 from registry.storage.ports.images import Image, ImageService
-from registry.storage.ports.projection import Sightings
 from registry.storage.records import ImageRecord
 from registry.storage.sharing import Agreement, Sharing
 from registry.storage.storage import Storage
@@ -20,20 +19,12 @@ async def find_sharing(images: ImageService, image: Image) -> Sharing:
 
 
 async def adopt(
-    storage: Storage,
-    sightings: Sightings,
-    record: ImageRecord,
-    seen: Sharing,
-    *,
-    version: int | None = None,
+    storage: Storage, record: ImageRecord, seen: Sharing, *, version: int | None = None
 ) -> None:
     """Have the ledger say of *record*'s sharing what was *seen*; flushed then.
-
-    It is agreed at last: who broke off before finds the same difference again.
 
     Raises ManifestUnknown where the record has ended, Changed where it is of another *version*, and
     StorageUnavailable.
     """
     shared = await storage.ledger.share_record(record.id, Agreement(seen, version))
     await storage.flusher.flush(shared.position)
-    await sightings.agree(record.id, seen)

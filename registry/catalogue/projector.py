@@ -14,7 +14,7 @@ from registry.oci.errors import StorageFull, StorageUnavailable
 from registry.storage.changes import RecordState
 from registry.storage.images import image_of
 from registry.storage.ports.images import Absent, Image, ImageService, Refused, Taken
-from registry.storage.ports.projection import Due, Lag, Outbox, Sightings
+from registry.storage.ports.projection import Due, Lag, Outbox
 from registry.storage.sharing import Changed, Members, Sharing, may_be_left, shared_anew
 from registry.storage.storage import Storage
 
@@ -40,12 +40,9 @@ Outcomes = Counter[str]
 class Projector:
     """Sends what the outbox says is due; any number of them may, in any number of processes."""
 
-    def __init__(
-        self, storage: Storage, outbox: Outbox, sightings: Sightings, images: ImageService
-    ) -> None:
+    def __init__(self, storage: Storage, outbox: Outbox, images: ImageService) -> None:
         self._storage = storage
         self._outbox = outbox
-        self._sightings = sightings
         self._images = images
 
     async def run(self, *, pause: float = 0.5, sleep: Sleep = asyncio.sleep) -> Never:
@@ -210,7 +207,7 @@ class Projector:
         sharing, present = await find_sharing(self._images, found), Sharing.of_state(state)
         if _was_changed(due, sharing, present):
             if sharing != present:
-                await adopt(self._storage, self._sightings, state.record, sharing)
+                await adopt(self._storage, state.record, sharing)
             state = RecordState(
                 replace(state.record, visibility=sharing.visibility), state.uses, sharing.members
             )
@@ -240,7 +237,7 @@ class Projector:
         await self._set_members(found.id, there, members)
         if members != state.members:  # once it is so: else it would pass for people's word
             agreed, version = Sharing("shared", members), state.record.version
-            await adopt(self._storage, self._sightings, state.record, agreed, version=version)
+            await adopt(self._storage, state.record, agreed, version=version)
         return replace(state, members=members)
 
     async def _set_members(self, image: str, there: Mapping[str, str], members: Members) -> None:

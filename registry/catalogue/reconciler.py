@@ -101,7 +101,7 @@ class Reconciler:
             if seen != present:
                 # A record that was changed since may be out there as it is now, or half of it.
                 version = record.version
-                await adopt(self._storage, self._sightings, record, seen, version=version)
+                await adopt(self._storage, record, seen, version=version)
                 self._report.shared += 1
         except (Absent, ManifestUnknown, Changed):  # meanwhile: the next look tells
             return

@@ -7,7 +7,7 @@ from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.ledger import SqlLedger
 from registry.storage.ports.projection import ABSENCE
-from registry.storage.sharing import Sharing
+from registry.storage.sharing import Agreement, Sharing
 from support.ledgers import (
     HATS,
     SHOES,
@@ -62,14 +62,12 @@ class SightingsContract:
     ) -> None:
         tag = await sent_tag(ledger, clock)
         for sharing in (Sharing("shared", (("hats", "pending"),)), Sharing("public")):
-            await ledger.sightings.agree(tag, sharing)
-            await ledger.outbox.mark([tag])
+            await ledger.share_record(tag, Agreement(sharing))
             (due,) = await ledger.outbox.lease_due(limit=9, seconds=9)
             begun = await ledger.outbox.begin(due, seconds=9)
             assert begun is not None
             assert begun.agreed == sharing
             await ledger.outbox.give_back(begun)
-        await ledger.sightings.agree("nobody", Sharing("public"))
 
     async def test_tags_are_counted_by_project(self, ledger: SqlLedger) -> None:
         assert await ledger.sightings.count_tags() == {}

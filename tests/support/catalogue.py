@@ -165,7 +165,7 @@ def catalogue_over(
         ledger,
         storage,
         images,
-        Projector(storage, ledger.outbox, ledger.sightings, used),
+        Projector(storage, ledger.outbox, used),
         Reconciler(storage, ledger.outbox, ledger.sightings, used),
         clock,
     )

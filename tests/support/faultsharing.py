@@ -13,7 +13,7 @@ from registry.storage.sharing import Sharing
 from support.faultactor import Actor
 from support.faultasker import NOT_NOW
 from support.faultmodel import Wrong
-from support.faultsaid import Seers, Spoken
+from support.faultsaid import SHARED, Seers, Spoken
 from support.faultworld import World
 
 PAUSE = 0.3
@@ -67,7 +67,9 @@ class Glance:
             answer = await self._ask("POST", f"/{image}/members", json={"member": project})
             if answer.status_code not in {HTTPStatus.OK, HTTPStatus.CONFLICT}:
                 return
-            after = Seers.exactly(visibility, await self.members(image))
+            # Whom people let in at Berth while it is private here may come yet.
+            members = frozenset(await self.members(image))
+            after = Seers(SHARED, members, members | after.perhaps)
         spoken.heed(after)
 
     async def take_back(self, name: str, image: str, project: str) -> None:

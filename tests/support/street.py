@@ -101,7 +101,7 @@ class Street:
         storage = self.registry.app.state.storage
         async with images_of(self.openstack) as images:
             ledger = self.ledger
-            projector = Projector(storage, ledger.outbox, ledger.sightings, images)
+            projector = Projector(storage, ledger.outbox, images)
             lag = await projector.drain()
         assert (lag.count, lag.parked) == (0, 0)
 

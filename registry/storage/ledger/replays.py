@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select, update
 
 from registry.oci.errors import RegistryError, StorageUnavailable
-from registry.storage.changes import Change, from_line
-from registry.storage.ledger import agreed, marks
+from registry.storage.changes import from_line
+from registry.storage.ledger import marks
 from registry.storage.ledger.apply import NOWHERE, apply, ensure_repository, restore_blobs
 from registry.storage.ledger.lines import heads, lock_project
 from registry.storage.ledger.prepared import upsert
@@ -27,7 +27,6 @@ from registry.storage.ledger.schema import (
 from registry.storage.ledger.untold import note_replayed, states_before
 from registry.storage.ledger.writes import set_limits
 from registry.storage.records import JournalLine
-from registry.storage.sharing import Sharing
 
 _REACH = upsert(project, "sequence", without=["limits"])
 
@@ -57,21 +56,9 @@ def replay(connection: Connection, lines: Sequence[JournalLine]) -> None:
             restore_blobs(connection, here, change)
         before = states_before(connection, change)
         apply(connection, here, change)
-        if change.agreed:
-            _agree(connection, change)
         note_replayed(connection, change, before)
         reached[name] = sequence
     _REACH.many(connection, [{"id": name, "sequence": n} for name, n in reached.items()])
-
-
-def _agree(connection: Connection, change: Change) -> None:
-    """A ledger that was put back knows of what was agreed with the image service, too.
-
-    Else what people say there once more would pass for old, and be undone.
-    """
-    for state in change.records:
-        known = update(projected).where(projected.c.record_id == state.record.id)
-        connection.execute(known.values(agreed.columns(Sharing.of_state(state))))
 
 
 def restart(connection: Connection, name: str, sequence: int) -> None:

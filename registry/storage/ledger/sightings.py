@@ -9,7 +9,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown
 from registry.oci.names import RepositoryName, Tag
 from registry.storage.changes import RecordState
-from registry.storage.ledger import agreed, records, writes
+from registry.storage.ledger import records, writes
 from registry.storage.ledger.apply import find_repository
 from registry.storage.ledger.database import Database
 from registry.storage.ledger.lines import lock_project
@@ -25,7 +25,6 @@ from registry.storage.ledger.schema import (
 )
 from registry.storage.ports.projection import ABSENCE, Sighting
 from registry.storage.records import ImageRecord, Position
-from registry.storage.sharing import Sharing
 
 CLOSURE = 1000
 """Manifests at most that one tag opens."""
@@ -66,11 +65,6 @@ class SqlSightings:
 
     async def missed(self, record: str, *, began: float) -> bool:
         return await self._database.write(lambda c: _miss(c, self._now(c), record, began))
-
-    async def agree(self, record: str, sharing: Sharing) -> None:
-        known = update(projected).where(projected.c.record_id == record)
-        values = agreed.columns(sharing)
-        await self._database.write(lambda c: c.execute(known.values(values)).close())
 
     async def untag(self, record: str) -> Position | None:
         return await self._database.write(lambda c: _untag(c, self._now(c), record))

@@ -30,6 +30,7 @@ def states_before(connection: Connection, change: Change) -> Before:
 
 def note_replayed(connection: Connection, change: Change, before: Before) -> None:
     """A line of the journal was applied: what is not agreed was tried."""
+    _note_agreed(connection, change)
     for state in change.records:
         if change.op == "share" or state.untold:
             _note(connection, change, state, before)
@@ -37,11 +38,22 @@ def note_replayed(connection: Connection, change: Change, before: Before) -> Non
 
 def note_said(connection: Connection, change: Change, before: Before) -> None:
     """Something was said: of what is agreed nowhere it was tried."""
+    _note_agreed(connection, change)
     for state in () if change.agreed else change.records:
         wanted = projected.c.record_id == state.record.id
         known = connection.execute(select(projected).where(wanted)).one_or_none()
         if agreed.agreed(known) is None:
             _note(connection, change, state, before)
+
+
+def _note_agreed(connection: Connection, change: Change) -> None:
+    """With the change itself: what is said next is said of what was agreed.
+
+    Else what people say in the image service once more would pass for old, and be undone.
+    """
+    for state in change.records if change.agreed else ():
+        known = update(projected).where(projected.c.record_id == state.record.id)
+        connection.execute(known.values(agreed.columns(Sharing.of_state(state))))
 
 
 def _note(connection: Connection, change: Change, state: RecordState, before: Before) -> None:

@@ -200,10 +200,6 @@ class Sightings(Protocol):
         """
         ...
 
-    async def agree(self, record: str, sharing: Sharing) -> None:
-        """The ledger has taken over who sees the record out there."""
-        ...
-
     async def untag(self, record: str) -> Position | None:
         """Remove the tag whose record has been missing for ABSENCE seconds.
 

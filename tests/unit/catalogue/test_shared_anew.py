@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from registry.storage.records import Member
+from registry.oci.errors import StorageUnavailable
+from registry.storage.records import Member, Position
 from registry.storage.sharing import (
     Answer,
     Invitation,
@@ -132,6 +133,29 @@ async def test_who_was_taken_back_here_and_invited_again_sees_it(
     await catalogue.ledger.share_record(record, Invitation("hats"))
     await catalogue.settle()
     assert catalogue.images.shared[record] == {"hats": "pending"}
+    await catalogue.hold_same()
+
+
+@KEYS
+async def test_what_a_look_found_is_known_though_its_line_was_not_flushed(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    record = await shared(catalogue, key, "hats")
+    catalogue.images.shared[record] = {}
+    image = catalogue.images.images[record]
+    catalogue.images.images[record] = replace(image, visibility="private")
+
+    async def flush_in_vain(position: Position) -> None:
+        raise StorageUnavailable(f"{position} cannot be written")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(catalogue.storage.flusher, "flush", flush_in_vain)
+        with pytest.raises(StorageUnavailable):
+            await catalogue.sweep(1)
+    await catalogue.ledger.share_record(record, Visibility("shared"))
+    await catalogue.ledger.share_record(record, Invitation("gloves"))
+    await catalogue.settle()
+    assert catalogue.images.shared[record] == {"gloves": "pending"}
     await catalogue.hold_same()
 
 
