@@ -82,12 +82,13 @@ class Glance:
             spoken.heed(after)
             await self.say(name, image, "private", project)
 
-    async def wait(self, image: str, name: str, looks: int) -> None:
-        """Look a few times whether Berth and Glance agree of who sees an image."""
+    async def wait(self, image: str, name: str, looks: int) -> bool:
+        """Look a few times whether Berth and Glance agree of who sees an image; whether they do."""
         for _ in range(looks):
             if await self._agrees(image, name):
-                return
+                return True
             await asyncio.sleep(PAUSE)
+        return False
 
     async def _agrees(self, image: str, name: str) -> bool:
         """Whether both say the same, and nothing is on its way.

@@ -58,7 +58,8 @@ class Speaker:
         one, other = actor.chance.sample(self._projects(), 2)
         await self._glance.wait(image["id"], name, LOOKS)
         await self._glance.say(name, image["id"], "shared", one)
-        await self._glance.wait(image["id"], name, LOOKS)
+        if not await self._glance.wait(image["id"], name, LOOKS):
+            return  # who came and went between two looks leaves no trace
         await self._glance.take_back(name, image["id"], one)
         await self._glance.wait(image["id"], name, LOOKS)
         image = await self._find(actor, name)
