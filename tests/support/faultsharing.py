@@ -13,7 +13,7 @@ from registry.storage.sharing import Sharing
 from support.faultactor import Actor
 from support.faultasker import NOT_NOW
 from support.faultmodel import Wrong
-from support.faultsaid import SHARED, Seers, Spoken
+from support.faultsaid import SHARED, Seers
 from support.faultworld import World
 
 PAUSE = 0.3
@@ -114,14 +114,15 @@ class Glance:
     async def throw_away(self, actor: Actor, tag: str) -> None:
         """Delete a tag's image; the tag goes too, unless it is pushed again."""
         here = self._here
-        image = await self._find(f"{actor.repository.path}:{tag}")
+        name = f"{actor.repository.path}:{tag}"
+        image = await self._find(name)
         if image is None or here.binned >= BINNED:
             return
         here.binned += 1
         belief = actor.repository.belief(tag)
         belief.attempt(None)
         belief.ends = True
-        here.thrown[f"{actor.repository.path}:{tag}"] = here.said.pop(image, Spoken())
+        here.thrown[name] = here.spoken(image, name)
         await self._ask("DELETE", f"/{image}")
 
     async def look_in(self, actor: Actor, tag: str) -> None:
