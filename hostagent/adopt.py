@@ -136,6 +136,8 @@ def _rebuild(host: Host, path: Path) -> int:
 def _attempt(host: Host, label: Path, told: dict[str, Any]) -> Attempt:
     """The attempt that a label speaks of, as far as it is known what became of it."""
     attempt = Attempt(**{**told, "state": AttemptState(told["state"])})
+    if attempt.state is AttemptState.ENDED:
+        return attempt
     if attempt.boot != host.boot or host.runtime.exit_code(attempt.id) is not None:
         return _ended(host, attempt)
     init = _process(label.parent / "pid", attempt.id)

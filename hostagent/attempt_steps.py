@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 
 from hostagent import conmon, points
 from hostagent.bundling import write_bundle
+from hostagent.ends import is_done
 from hostagent.errors import HostError, StepFailed
 from hostagent.host import Host, moment
 from hostagent.ports import Launch, Made
@@ -206,26 +207,26 @@ class Kill(AttemptStep):
 class NoteExit(AttemptStep):
     """Write down how an attempt ended, as its monitor or else the kernel says; never a guess."""
 
-    def act(self, host: Host, _: None) -> tuple[int | None, bool]:
+    def act(self, host: Host, _: None) -> Attempt:
         code = host.runtime.exit_code(self.attempt)
         if code is None:
             code = host.watch.exit_code(self.attempt)
-        return code, code == _KILLED and host.runtime.ran_out(self.set, self.attempt)
-
-    def confirm(self, host: Host, result: tuple[int | None, bool]) -> None:
-        code, oom = result
-        attempt = self.found(host)
-        now = host.now()
         ended = replace(
-            attempt,
+            self.found(host),
             state=AttemptState.ENDED,
-            ended_at=now,
+            ended_at=host.now(),
             ended=moment(),
             exit_code=code,
             exit_known=code is not None,
-            oom=oom,
+            oom=code == _KILLED and host.runtime.ran_out(self.set, self.attempt),
         )
-        host.store.put(ended)
+        if is_done(ended, workload_of(ended.spec)):  # and no lost store has it done again
+            label(host, ended, "next" if self.container(host).next == self.attempt else "current")
+        return ended
+
+    def confirm(self, host: Host, result: Attempt) -> None:
+        attempt, now = result, host.now()
+        host.store.put(attempt)
         if attempt.started_at is not None and attempt.stopping_at is None:
             row = self.container(host)
             patience = recipe_of(attempt).workload.restart.reset_after_s
@@ -309,8 +310,9 @@ class Update(AttemptStep):
 
 def label(host: Host, attempt: Attempt, role: str) -> None:
     """Write down by which a lost store is made again: what it was made of, and what it is."""
-    intended = replace(attempt, state=AttemptState.INTENDED)
-    text = {"attempt": asdict(intended), "role": role}
+    is_over = attempt.state is AttemptState.ENDED
+    told = attempt if is_over else replace(attempt, state=AttemptState.INTENDED)
+    text = {"attempt": asdict(told), "role": role}
     host.label(host.bundle(attempt) / "label.json", text)
 
 

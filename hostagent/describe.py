@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from hostagent.ends import is_done
 from hostagent.host import Host
 from hostagent.recipes import SSH, limits_in, workload_of
 from hostagent.records import Attempt, AttemptState, ContainerRow, SetRow, Trouble
 from hostagent.seen import Seen, look
-from hostagent.timing import deadline, is_done
+from hostagent.timing import deadline
 from runspec.bundle import limits_of
 from setspec.desired import Level
 from setspec.moment import parse_moment

@@ -6,11 +6,12 @@ from hostagent import attempt_steps as attempts
 from hostagent import gray_steps as gray
 from hostagent.draft import Draft
 from hostagent.ending import end_attempt
+from hostagent.ends import ended_by_itself, is_done, is_good
 from hostagent.login_steps import CreateLogin
 from hostagent.recipes import SSH, limits_in, workload_of
 from hostagent.records import Attempt, AttemptState
 from hostagent.seen import Seen
-from hostagent.timing import backoff, ended_by_itself, is_done, is_good, ready_since
+from hostagent.timing import backoff, ready_since
 from runspec.bundle import limits_of
 from setspec.desired import Level
 from setspec.normal import Workload

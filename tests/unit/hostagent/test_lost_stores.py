@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hostagent.records import Attempt, ContainerRow
+from hostagent.records import Attempt, AttemptState, ContainerRow
 from setspec.desired import Level
 from support.agents import changed, placed, shop
 from support.hostlives import Life
@@ -67,3 +67,18 @@ def test_what_has_failed_is_known_still(life: Life) -> None:
     assert len(life.world.by_pid) == made, "it was tried again"
     assert (current(life).disk, current(life).digest[7]) == (disk, "1")
     assert current(life, "c1").digest[7] == "1"
+
+
+@pytest.mark.parametrize(("policy", "code"), [("never", 7), ("on-failure", 0)])
+def test_a_job_that_is_done_is_not_done_again(life: Life, policy: str, code: int) -> None:
+    life.take(placed(shop({"restart": {"policy": policy}}, {})))
+    life.quiet()
+    done = current(life)
+    life.world.end(life.world.processes[done.id], code)
+    life.quiet()
+    made = len(life.world.by_pid)
+    lose(life)
+    life.quiet()
+    found = current(life)
+    assert (found.id, found.state, found.exit_code) == (done.id, AttemptState.ENDED, code)
+    assert len(life.world.by_pid) == made, "it was done again"
