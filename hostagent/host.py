@@ -165,9 +165,10 @@ class Host:
                 raise CannotBe(str(error)) from None
 
     def files(self, set_id: str, container: str) -> tuple[File, ...]:
-        """The files that operations have deployed into a container."""
+        """The files that operations have deployed into a container. Raises Lost."""
         path = self.layout.files(set_id, container)
-        known = json.loads(path.read_text())["files"] if path.exists() else []
+        remedy = "remove it, and deploy the container's files once more"
+        known = own_file(path, "files", remedy)["files"] if path.exists() else []
         return tuple(load(File, each) for each in known)
 
     def remember_files(self, set_id: str, container: str, files: Iterable[File]) -> None:
@@ -183,9 +184,13 @@ class Host:
             private.write(self.layout.secrets / f"{set_id}.json", merged, durably=False)
 
     def secrets(self, set_id: str) -> Secrets:
-        """What a set's references stand for."""
+        """What a set's references stand for; a damaged file is as good as none."""
         path = self.layout.secrets / f"{set_id}.json"
-        return Secrets(json.loads(path.read_text()) if path.exists() else {})
+        try:
+            known = json.loads(path.read_text())
+        except (FileNotFoundError, ValueError):
+            known = {}
+        return Secrets(known if isinstance(known, dict) else {})
 
     def password(self, set_id: str, ssh: Ssh) -> str | None:
         """The hash that lets root in; None where only keys do. Raises CannotBe."""
