@@ -35,13 +35,17 @@ async def shared(catalogue: Catalogue, key: str, *projects: str) -> str:
     return record
 
 
+def say_privately(catalogue: Catalogue, record: str, members: Mapping[str, str]) -> None:
+    catalogue.images.shared[record] = dict(members)
+    image = catalogue.images.images[record]
+    catalogue.images.images[record] = replace(image, visibility="private")
+
+
 async def privately_out_there(
     catalogue: Catalogue, record: str, members: Mapping[str, str], *, looked: bool
 ) -> None:
     """Somebody makes these its members in the image service, and then makes it private."""
-    catalogue.images.shared[record] = dict(members)
-    image = catalogue.images.images[record]
-    catalogue.images.images[record] = replace(image, visibility="private")
+    say_privately(catalogue, record, members)
     if looked:
         assert (await catalogue.sweep(1)).shared == 1
     else:
@@ -141,9 +145,7 @@ async def test_what_a_look_found_is_known_though_its_line_was_not_flushed(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     record = await shared(catalogue, key, "hats")
-    catalogue.images.shared[record] = {}
-    image = catalogue.images.images[record]
-    catalogue.images.images[record] = replace(image, visibility="private")
+    say_privately(catalogue, record, {})
 
     async def flush_in_vain(position: Position) -> None:
         raise StorageUnavailable(f"{position} cannot be written")
