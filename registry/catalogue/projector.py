@@ -255,7 +255,7 @@ class Projector:
 
     async def _end(self, due: Due) -> None:
         """Nothing of the record is out there then, and nothing can come."""
-        found = await self._find(due.record)
+        found, is_there = await self._find(due.record), due.sent
         if found is None and due.unsure and not due.sent:
             # Whoever began to send it may be about to do so still: he shall come too late.
             nothing = Image(
@@ -263,9 +263,9 @@ class Projector:
             )
             with contextlib.suppress(Taken):
                 await self._images.create(nothing)
-            found = await self._find(due.record)
-        # One look that finds nothing proves nothing: what was sent is deleted all the same.
-        if due.sent if found is None else _is_ours(found, due):
+            found, is_there = await self._find(due.record), True
+        # Looks that find nothing prove nothing: what was sent is deleted all the same.
+        if is_there if found is None else _is_ours(found, due):
             await self._images.delete(due.record)
 
     async def _find(self, image: str) -> Image | None:

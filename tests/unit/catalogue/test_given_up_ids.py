@@ -10,7 +10,7 @@ from registry.storage.images import image_of
 from registry.storage.ports.images import Absent, Image
 from registry.storage.sharing import Invitation
 from support.catalogue import Catalogue
-from support.ledgers import share_with
+from support.ledgers import SHOES, manifest, share_with
 
 KEYS = pytest.mark.parametrize("key", ["tag:red/boots:v1", "repository:red/boots"])
 
@@ -136,3 +136,32 @@ async def test_what_people_say_of_an_image_that_was_made_without_an_answer_stays
     assert (await catalogue.record(key)).id == old
     assert catalogue.images.shared[old] == {"hats": "pending"}
     await catalogue.hold_same()
+
+
+@KEYS
+@pytest.mark.parametrize("made", [True, False])
+async def test_nothing_is_left_of_a_record_that_was_perhaps_sent_though_looks_miss_it(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, key: str, *, made: bool
+) -> None:
+    await catalogue.push("v1")
+    old = (await catalogue.record(key)).id
+    create = catalogue.images.create
+
+    async def create_in_vain(image: Image) -> None:
+        if image.id == old:
+            if made:
+                await create(image)
+            tried.append(image)
+            raise StorageUnavailable("no answer")
+        await create(image)
+
+    tried: list[Image] = []
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(catalogue.images, "create", create_in_vain)
+        while not tried:  # its parent comes first
+            catalogue.clock.now += 60
+            await catalogue.send()
+    await catalogue.ledger.delete_manifest(SHOES, manifest("boots").digest)
+    monkeypatch.setattr(catalogue.images, "find", find_nothing)
+    await catalogue.settle()
+    assert catalogue.images.images == {}
