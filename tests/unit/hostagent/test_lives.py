@@ -12,7 +12,7 @@ from hostagent.host import Host
 from hostagent.records import Attempt, AttemptState, GoneRow, SetRow
 from hostagent.seen import Seen
 from setspec.desired import DesiredSet
-from support.hostlives import go_back, live, lose_store
+from support.hoststories import go_back, live, lose_store
 
 LIVES = 16
 PLANTED = 60
