@@ -80,8 +80,7 @@ class WeatherProxy:
     async def clear_up(self) -> None:
         """Do now what was put off."""
         late, self.late = self.late, []
-        for each in late:
-            await self._do(each)
+        await asyncio.gather(*(self._do(each) for each in late))
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -186,9 +185,11 @@ class WeatherProxy:
     async def _do(self, late: Late) -> None:
         async with self._upstream() as (answers, upstream):
             await write(upstream, late.raw)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LATE):
-                    await answers.read()
+            with contextlib.suppress(TimeoutError, *BROKEN):
+                async with asyncio.timeout(LATE):  # its end may tell it, and need not
+                    answer = await Head.read(answers)
+                    async for _ in answer_body(answers, answer, "DELETE"):
+                        pass
 
     # -- what it sees ---------------------------------------------------------------------------
 
