@@ -20,8 +20,8 @@ def find_region(cloud: str | None = None) -> CloudRegion:
     Raises ValueError for a file that cannot be used; openstack.exceptions.ConfigException and
     keystoneauth1's for what is missing.
     """
-    named = Path(os.environ.get(_FILE) or "/")
-    if named.exists() and not named.is_dir():
+    named = Path(os.environ.get(_FILE) or os.devnull)  # by which people say: no file
+    if named != Path(os.devnull) and named.exists() and not named.is_dir():
         read(named)
     with warnings.catch_warnings():
         # openstacksdk 4.22 warns of its own InfluxDB support, even where nobody asks for it.
