@@ -35,6 +35,8 @@ class SpoiltImageService(MemoryImageService):
         """(method, id), without those that only read."""
         self.refuses: dict[str, str] = {}
         """Id -> why it is not taken."""
+        self.silent: dict[str, bool] = {}
+        """Id -> whether it is made, though nobody is told."""
         self.before = 0
         """So many of the next calls fail and do nothing."""
         self.after = 0
@@ -42,6 +44,11 @@ class SpoiltImageService(MemoryImageService):
         self.away = False
 
     async def create(self, image: Image) -> None:
+        if image.id in self.silent:
+            if self.silent[image.id]:
+                await super().create(image)
+            self.calls.append(("create", image.id))
+            raise StorageUnavailable("no answer")
         with self._spoilt("create", image.id):
             await super().create(image)
 
@@ -112,6 +119,14 @@ class Catalogue:
     async def send(self) -> Outcomes:
         """One round of all that is due."""
         return await self.projector.send(99)
+
+    async def make_in_vain(self, record: str, *, made: bool = True) -> None:
+        """Have *record* sent for the first time; nobody is told whether its image is *made*."""
+        self.images.silent[record] = made
+        while ("create", record) not in self.images.calls:  # its parent comes first
+            self.clock.now += 60
+            await self.send()
+        del self.images.silent[record]
 
     async def settle(self) -> Outcomes:
         """Rounds until nothing is due, however long it was put off."""

@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from registry.oci.errors import StorageUnavailable
-from registry.storage.ports.images import Image
 from registry.storage.records import Member
 from registry.storage.sharing import Answer, Invitation, SharingChange, Visibility, Withdrawal
 from support.catalogue import Catalogue
@@ -28,22 +26,11 @@ async def say_out_there(catalogue: Catalogue, record: str, visibility: str, *mem
 @KEYS
 @pytest.mark.parametrize("visibility", ["shared", "community", "public"])
 async def test_what_people_say_of_an_image_whose_making_was_not_answered_stays(
-    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, key: str, visibility: str
+    catalogue: Catalogue, key: str, visibility: str
 ) -> None:
     await catalogue.push("v1")
     record = (await catalogue.record(key)).id
-    create = catalogue.images.create
-
-    async def create_in_vain(image: Image) -> None:
-        await create(image)
-        if image.id == record:
-            raise StorageUnavailable("no answer")
-
-    with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(catalogue.images, "create", create_in_vain)
-        while record not in catalogue.images.images:  # its parent comes first
-            catalogue.clock.now += 60
-            await catalogue.send()
+    await catalogue.make_in_vain(record)
     members = ("hats",) if visibility == "shared" else ()
     await say_out_there(catalogue, record, visibility, *members)
     await catalogue.settle()

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from registry.catalogue import projector
-from registry.oci.errors import StorageUnavailable
 from registry.storage.images import image_of
 from registry.storage.ports.images import Absent, Image
 from registry.storage.sharing import Invitation
@@ -113,18 +112,8 @@ async def test_what_people_say_of_an_image_that_was_made_without_an_answer_stays
 ) -> None:
     await catalogue.push("v1")
     old = (await catalogue.record(key)).id
-    create = catalogue.images.create
-
-    async def create_in_vain(image: Image) -> None:
-        await create(image)
-        if image.id == old:
-            raise StorageUnavailable("no answer")
-
+    await catalogue.make_in_vain(old)
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(catalogue.images, "create", create_in_vain)
-        while old not in catalogue.images.images:  # its parent comes first
-            catalogue.clock.now += 60
-            await catalogue.send()
         shared = replace(catalogue.images.images[old], visibility="shared")
         catalogue.images.images[old] = shared
         catalogue.images.shared[old] = {"hats": "pending"}
@@ -145,22 +134,7 @@ async def test_nothing_is_left_of_a_record_that_was_perhaps_sent_though_looks_mi
 ) -> None:
     await catalogue.push("v1")
     old = (await catalogue.record(key)).id
-    create = catalogue.images.create
-
-    async def create_in_vain(image: Image) -> None:
-        if image.id == old:
-            if made:
-                await create(image)
-            tried.append(image)
-            raise StorageUnavailable("no answer")
-        await create(image)
-
-    tried: list[Image] = []
-    with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(catalogue.images, "create", create_in_vain)
-        while not tried:  # its parent comes first
-            catalogue.clock.now += 60
-            await catalogue.send()
+    await catalogue.make_in_vain(old, made=made)
     await catalogue.ledger.delete_manifest(SHOES, manifest("boots").digest)
     monkeypatch.setattr(catalogue.images, "find", find_nothing)
     await catalogue.settle()

@@ -82,3 +82,24 @@ def test_a_job_that_is_done_is_not_done_again(life: Life, policy: str, code: int
     found = current(life)
     assert (found.id, found.state, found.exit_code) == (done.id, AttemptState.ENDED, code)
     assert len(life.world.by_pid) == made, "it was done again"
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_job_that_was_done_and_stopped_is_done_again_at_a_start(
+    life: Life, *, is_lost: bool
+) -> None:
+    first = placed(shop({"restart": {"policy": "never"}}, {}))
+    life.take(first)
+    life.quiet()
+    life.world.end(life.world.processes[current(life).id], 0)
+    life.quiet()
+    stopped = replace(first, level=Level.STOPPED)
+    life.take(stopped)
+    life.quiet()
+    if is_lost:
+        lose(life)
+        life.take(stopped)
+        life.quiet()
+    life.take(first)
+    life.quiet()
+    assert current(life).id in life.world.processes
