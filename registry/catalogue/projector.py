@@ -10,7 +10,7 @@ from typing import Final, Never
 
 from registry import metrics
 from registry.catalogue.adopting import SHAREABLE, adopt, find_sharing
-from registry.oci.errors import StorageFull, StorageUnavailable
+from registry.oci.errors import ManifestUnknown, StorageFull, StorageUnavailable
 from registry.storage.changes import RecordState
 from registry.storage.images import image_of
 from registry.storage.ports.images import Absent, Image, ImageService, Refused, Taken
@@ -119,8 +119,8 @@ class Projector:
                 continue
             try:
                 outcome = await self._send(due)
-            except (StorageUnavailable, StorageFull, Absent, Changed) as error:
-                # Absent: somebody deleted it under our hands. Changed: he said who sees it.
+            except (StorageUnavailable, StorageFull, Absent, Changed, ManifestUnknown) as error:
+                # Meanwhile somebody deleted it out there, said here who sees it, or ended it here.
                 _log.info("%s record %s is not sent now: %s", due.kind, due.record, error)
                 # Each of them, or a few that always fail would stand before all others for ever.
                 await self._outbox.give_back(due, delay=PAUSE)

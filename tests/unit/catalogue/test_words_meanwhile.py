@@ -1,13 +1,14 @@
 """What is said here of who sees a record, while what is said out there is being looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from registry.storage.ports.images import Image
 from registry.storage.sharing import Visibility, Withdrawal
 from support.catalogue import Catalogue
-from support.ledgers import share_with
+from support.ledgers import SHOES, manifest, share_with
 
 KEYS = pytest.mark.parametrize("key", ["tag:red/boots:v1", "repository:red/boots"])
 
@@ -87,3 +88,36 @@ async def test_from_whom_it_was_taken_back_before_it_was_private_does_not_see_it
     assert seen == set()
     assert catalogue.images.shared[record].keys() == {"gloves"}
     await catalogue.hold_same()
+
+
+@KEYS
+@pytest.mark.parametrize("anew", [True, False])
+async def test_a_record_that_ends_while_people_s_word_is_taken_over_stops_no_sender(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, key: str, *, anew: bool
+) -> None:
+    await catalogue.push("v1")
+    record = (await catalogue.record(key)).id
+    await share_with(catalogue.ledger, record, "hats")
+    await catalogue.settle()
+    image = catalogue.images.images[record]
+    catalogue.images.shared[record] = {}
+    if anew:
+        catalogue.images.images[record] = replace(image, visibility="private")
+        await catalogue.sweep(1)
+        await catalogue.settle()
+        await catalogue.ledger.share_record(record, Visibility("shared"))
+    else:
+        await catalogue.ledger.outbox.mark([record])
+    members = catalogue.images.members
+
+    async def end_meanwhile(wanted: str) -> Mapping[str, str]:
+        if wanted == record and not ended:
+            ended.append(wanted)
+            await catalogue.ledger.delete_manifest(SHOES, manifest("boots").digest)
+        return await members(wanted)
+
+    ended: list[str] = []
+    monkeypatch.setattr(catalogue.images, "members", end_meanwhile)
+    await catalogue.settle()
+    assert ended == [record]
+    assert catalogue.images.images == {}
